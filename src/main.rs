@@ -1,0 +1,3 @@
+//! The `lockstep` binary: parse, run, exit code.
+
+fn main() {}

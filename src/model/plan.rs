@@ -1,0 +1,316 @@
+//! What was decided for one cluster: its state, what differs, the steps that lead there, and what each waits for.
+//!
+//! Everything people see is rendered from these values, and the next write is taken from them. A plan never acts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::desired::Source;
+use super::field::FieldPath;
+use super::finding::{Finding, Place};
+use super::key::Key;
+use super::observed::ObservedCluster;
+
+/// Where a cluster stands between Git and live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum State {
+    /// The object says what Git says.
+    InSync,
+    /// Git has changed; the next step can be taken.
+    Pending,
+    /// Between the first and the last of several writes; the next step can be taken.
+    InTransition,
+    /// The next step's gates are not open yet.
+    Waiting,
+    /// It does not go on by itself: a person has to act.
+    Blocked,
+    /// Live was changed by somebody else; Git was carried out before.
+    Drifted,
+    /// A person has asked Lockstep to keep its hands off.
+    Suspended,
+    /// The manifest cannot be carried out as it stands; live is left as it is.
+    Refused,
+    /// What is live could not be read.
+    Unknown,
+}
+
+impl State {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::InSync => "in-sync",
+            Self::Pending => "pending",
+            Self::InTransition => "in-transition",
+            Self::Waiting => "waiting",
+            Self::Blocked => "blocked",
+            Self::Drifted => "drifted",
+            Self::Suspended => "suspended",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// How many standbys acknowledge each commit, and whether writes wait for one when none is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Durability {
+    pub strict: bool,
+    pub standbys: u32,
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.standbys, self.strict) {
+            (0, _) => f.write_str("asynchronous"),
+            (1, false) => f.write_str("1 synchronous standby"),
+            (count, false) => write!(f, "{count} synchronous standbys"),
+            (1, true) => f.write_str("1 synchronous standby, strict"),
+            (count, true) => write!(f, "{count} synchronous standbys, strict"),
+        }
+    }
+}
+
+/// A field that Git declares (or Lockstep still owns) and that live has otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    pub path: FieldPath,
+    /// `None`: removed from Git, and still owned by Lockstep.
+    pub declared: Option<Value>,
+    /// `None`: live does not have it.
+    pub live: Option<Value>,
+    /// Where Git declares it, or the nearest parent that it still declares.
+    pub place: Option<Place>,
+    /// Who owns the live value, as far as `managedFields` tells.
+    pub last_write: Option<LastWrite>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastWrite {
+    pub manager: String,
+    pub operation: String,
+    pub subresource: Option<String>,
+    pub time: Option<String>,
+}
+
+/// One write on the way from live to desired, with the gates that must be open before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What the write does; more than one where a single write is safe and the fewest.
+    pub moves: Vec<Move>,
+    pub changes: Vec<Change>,
+    /// Why this is a step of its own, and stands here: one sentence.
+    pub why: String,
+    pub gates: Vec<Gate>,
+    pub durability_before: Durability,
+    pub durability_after: Durability,
+    /// Not the last write of several: the object carries `lockstep.dev/applying` meanwhile.
+    pub more_follow: bool,
+    /// The object that is applied, complete.
+    pub object: Arc<Value>,
+}
+
+impl Step {
+    pub fn is_open(&self) -> bool {
+        self.gates.iter().all(|gate| gate.verdict.is_open())
+    }
+
+    /// The gates that hold this step.
+    pub fn holding(&self) -> impl Iterator<Item = &Gate> {
+        self.gates.iter().filter(|gate| !gate.verdict.is_open())
+    }
+}
+
+/// What a write does to the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Move {
+    /// The object is made, asynchronous, with its final instances and roles.
+    Create,
+    /// Only Lockstep's own record is written: the object already says what Git says.
+    Record,
+    /// Fields outside replication and instances.
+    Settings,
+    /// Fewer standbys acknowledge, or strict is taken off.
+    Loosen,
+    Grow {
+        from: u32,
+        to: u32,
+    },
+    /// So many standbys acknowledge each commit from here on.
+    Climb {
+        standbys: u32,
+    },
+    /// Writes wait when no synchronous standby is left, from here on.
+    AddStrict {
+        standbys: u32,
+    },
+    /// One instance less; this Pod goes.
+    Remove {
+        member: String,
+        instances: u32,
+    },
+    /// The mode's declared spelling; Patroni notices nothing.
+    Spell,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    pub path: FieldPath,
+    pub from: Option<Value>,
+    pub to: Option<Value>,
+}
+
+/// A condition that must hold before a step is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    pub id: GateId,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GateId {
+    /// P0: a leader holds the lock and renews it.
+    LeaderLive,
+    /// P1: Patroni's configuration is what the live object asks for, and a loop has run with it.
+    ConfigInForce,
+    /// P2: `/sync` lists the standbys that the live mode asks for.
+    SyncSatisfied,
+    /// P3: the members are there, ready and streaming.
+    MembersHealthy,
+    /// P4: no lock, operation, switchover, pause or rollout.
+    NothingElseRunning,
+    /// P6: the StatefulSet is where the live object wants it.
+    OperatorCaughtUp,
+    /// P7: a standby in `/sync` may be promoted.
+    Promotable,
+    /// The standbys needed were seen to pass a position that lay ahead of them.
+    Mark,
+    /// The Pod to be removed is not the leader.
+    LeaderStays,
+}
+
+impl GateId {
+    /// The short name used in `domain` tables and in JSON.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::LeaderLive => "P0",
+            Self::ConfigInForce => "P1",
+            Self::SyncSatisfied => "P2",
+            Self::MembersHealthy => "P3",
+            Self::NothingElseRunning => "P4",
+            Self::OperatorCaughtUp => "P6",
+            Self::Promotable => "P7",
+            Self::Mark => "mark",
+            Self::LeaderStays => "leader-stays",
+        }
+    }
+
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::LeaderLive => "leader live",
+            Self::ConfigInForce => "configuration in force",
+            Self::SyncSatisfied => "synchronous standbys listed",
+            Self::MembersHealthy => "members healthy",
+            Self::NothingElseRunning => "nothing else running",
+            Self::OperatorCaughtUp => "operator caught up",
+            Self::Promotable => "a synchronous standby is promotable",
+            Self::Mark => "standbys passed the mark",
+            Self::LeaderStays => "leader stays",
+        }
+    }
+}
+
+/// A gate as it stands. Only `Open` opens; unknown is never open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// With the evidence, or the risk taken.
+    Open(String),
+    Closed(String),
+    Unknown(String),
+    /// Judged when the steps before it are done.
+    Later,
+}
+
+impl Verdict {
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open(_))
+    }
+
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "open",
+            Self::Closed(_) => "closed",
+            Self::Unknown(_) => "unknown",
+            Self::Later => "later",
+        }
+    }
+
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Open(reason) | Self::Closed(reason) | Self::Unknown(reason) => reason,
+            Self::Later => "",
+        }
+    }
+}
+
+/// Declared, stored, configured, listed and streaming, side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// What Git asks for; `None` where no manifest can be read.
+    pub declared: Option<Durability>,
+    /// What the live object asks for.
+    pub stored: Option<Durability>,
+    /// What Patroni is configured to do; `Err` is why this is not known.
+    pub configured: Result<Durability, String>,
+    /// Standbys that `/sync` lists under the present leader.
+    pub listed: Result<Vec<String>, String>,
+    pub streaming: Vec<String>,
+    pub verdict: ForceVerdict,
+}
+
+/// Whether what Git declares is what really happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForceVerdict {
+    InForce,
+    NotInForce(String),
+    Unknown(String),
+}
+
+/// Everything decided for one cluster in one pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterPlan {
+    pub key: Key,
+    pub state: State,
+    /// One line: what the next step waits for, what is refused, or what a person has to do.
+    pub because: Option<String>,
+    /// Where the manifest begins; `None` where Git has none.
+    pub place: Option<Place>,
+    /// What differs between Git and live; with `state` pending these are also what will be changed or undone.
+    pub differences: Vec<Difference>,
+    /// Of `differences`, manual changes that carrying out Git will undo.
+    pub undone: Vec<FieldPath>,
+    pub steps: Vec<Step>,
+    pub findings: Vec<Finding>,
+    pub in_force: InForce,
+    /// Both sides of the text diff: live restricted to what Git declares or Lockstep owns, and Git. Equal where in sync.
+    pub live: Option<Arc<Value>>,
+    pub declared: Option<Arc<Value>>,
+    /// What was seen, for the members' table.
+    pub observed: Option<Arc<ObservedCluster>>,
+}
+
+/// Everything decided in one pass, from one revision of the repository and one look at the cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    pub source: Source,
+    /// In the order of their keys.
+    pub clusters: Vec<ClusterPlan>,
+    /// What belongs to no cluster.
+    pub findings: Vec<Finding>,
+}
