@@ -115,7 +115,7 @@ pub fn in_force(
         Seen::Value(_) => Ok(Vec::new()),
     };
     let streaming: Vec<String> = seen
-        .members
+        .seen_members()
         .iter()
         .filter(|member| Some(&member.name) != leader.as_ref() && member.ready)
         .filter(|member| member.said().is_some_and(|said| said.is_streaming()))

@@ -14,11 +14,19 @@ pub struct ObservedCluster {
     pub key: Key,
     pub live: Option<LiveObject>,
     /// In the order of their index.
-    pub members: Vec<Member>,
+    pub members: Seen<Vec<Member>>,
     pub patroni: ObservedPatroni,
-    pub stateful_set: Option<StatefulSet>,
+    /// `Value(None)`: there is none.
+    pub stateful_set: Seen<Option<StatefulSet>>,
     /// Operations on this cluster that have started or wait to start, and have not ended.
-    pub operations: Vec<Operation>,
+    pub operations: Seen<Vec<Operation>>,
+}
+
+impl ObservedCluster {
+    /// The members that were seen, for showing; none where they are unknown, so no gate may be judged by this alone.
+    pub fn seen_members(&self) -> &[Member] {
+        self.members.value().map_or(&[], Vec::as_slice)
+    }
 }
 
 /// The SGCluster as the API server holds it.

@@ -11,7 +11,7 @@ use super::desired::Source;
 use super::field::FieldPath;
 use super::finding::{Finding, Place};
 use super::key::Key;
-use super::observed::ObservedCluster;
+use super::observed::{LiveObject, ObservedCluster};
 
 /// Where a cluster stands between Git and live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -303,6 +303,49 @@ pub struct ClusterPlan {
     pub declared: Option<Arc<Value>>,
     /// What was seen, for the members' table.
     pub observed: Option<Arc<ObservedCluster>>,
+}
+
+impl ClusterPlan {
+    /// The step that may be written now: the first one, when all its gates are open and nothing forbids writing.
+    pub fn open_step(&self) -> Option<OpenStep<'_>> {
+        match self.state {
+            State::InSync | State::Pending | State::InTransition | State::Waiting => {}
+            State::Blocked
+            | State::Drifted
+            | State::Suspended
+            | State::Refused
+            | State::Unknown => return None,
+        }
+        let step = self.steps.first().filter(|step| step.is_open())?;
+        Some(OpenStep {
+            key: &self.key,
+            step,
+            live: self.observed.as_ref().and_then(|seen| seen.live.as_ref()),
+        })
+    }
+}
+
+/// A step whose gates were all checked and are open. Only `ClusterPlan::open_step` makes one, and only this is written.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenStep<'p> {
+    key: &'p Key,
+    step: &'p Step,
+    live: Option<&'p LiveObject>,
+}
+
+impl<'p> OpenStep<'p> {
+    pub fn key(&self) -> &'p Key {
+        self.key
+    }
+
+    pub fn step(&self) -> &'p Step {
+        self.step
+    }
+
+    /// The object that the gates were judged on; `None` where the step creates it.
+    pub fn live(&self) -> Option<&'p LiveObject> {
+        self.live
+    }
 }
 
 /// Everything decided in one pass, from one revision of the repository and one look at the cluster.
