@@ -37,9 +37,15 @@ pub mod decide {
     pub mod compare;
     pub mod digest;
     pub mod durability;
+    pub mod evidence;
     pub mod gate;
     pub mod plan;
+    #[cfg(test)]
+    mod scene;
     pub mod sighting;
+    pub mod steps;
+    #[cfg(test)]
+    mod stories;
     pub mod transition;
 }
 

@@ -1,1 +1,104 @@
-//! (being written)
+//! The gates: which of them protect which move, and how they stand now.
+//!
+//! A gate closes only the steps it protects. A write with several moves asks each gate once; where two of its moves ask
+//! the same gate for different amounts, the answer that holds stands.
+
+use crate::decide::durability::Shape;
+use crate::decide::evidence::{self, Evidence, Need};
+use crate::model::plan::{Gate, GateId, Move, Verdict};
+
+/// The gates of a write, in the order of their codes. Without evidence (others come before it) they are judged later.
+pub fn gates_of(moves: &[Move], evidence: Option<&Evidence<'_>>) -> Vec<Gate> {
+    let mut gates: Vec<Gate> = Vec::new();
+    for one in moves {
+        for &id in protecting(one) {
+            let verdict = evidence.map_or(Verdict::Later, |evidence| judge(id, one, evidence));
+            match gates.iter_mut().find(|gate| gate.id == id) {
+                Some(known) if known.verdict.is_open() => known.verdict = verdict,
+                Some(_) => {}
+                None => gates.push(Gate { id, verdict }),
+            }
+        }
+    }
+    gates.sort_by_key(|gate| gate.id);
+    gates
+}
+
+/// What must hold before a write with this move.
+fn protecting(one: &Move) -> &'static [GateId] {
+    use GateId::{
+        ConfigInForce, LeaderLive, LeaderStays, Mark, MembersHealthy, NothingElseRunning,
+        OperatorCaughtUp, Promotable, SyncSatisfied,
+    };
+    match one {
+        Move::Create | Move::Record => &[],
+        Move::Settings | Move::Spell => &[NothingElseRunning],
+        Move::Loosen | Move::Grow { .. } => &[LeaderLive, NothingElseRunning],
+        Move::Climb { .. } => &[
+            LeaderLive,
+            ConfigInForce,
+            MembersHealthy,
+            NothingElseRunning,
+            OperatorCaughtUp,
+            Mark,
+        ],
+        Move::AddStrict { .. } => &[
+            LeaderLive,
+            ConfigInForce,
+            SyncSatisfied,
+            NothingElseRunning,
+            Promotable,
+        ],
+        Move::Remove { .. } => &[
+            LeaderLive,
+            ConfigInForce,
+            SyncSatisfied,
+            MembersHealthy,
+            NothingElseRunning,
+            OperatorCaughtUp,
+            LeaderStays,
+        ],
+    }
+}
+
+fn judge(id: GateId, one: &Move, evidence: &Evidence<'_>) -> Verdict {
+    let stored = Shape::of(evidence.spec).asks().standbys;
+    let (standbys, leaver) = match one {
+        Move::Climb { standbys } | Move::AddStrict { standbys } => (*standbys, None),
+        Move::Remove { member, .. } => (stored, Some(member.as_str())),
+        Move::Create
+        | Move::Record
+        | Move::Settings
+        | Move::Loosen
+        | Move::Grow { .. }
+        | Move::Spell => (stored, None),
+    };
+    // A Pod that neither streams nor is listed protects nobody: its removal waits for no one's health.
+    if let Some(leaver) = leaver
+        && matches!(
+            id,
+            GateId::SyncSatisfied | GateId::MembersHealthy | GateId::OperatorCaughtUp
+        )
+        && !evidence::streams_or_is_listed(evidence, leaver)
+    {
+        return Verdict::Open(format!("{leaver} neither streams nor stands in /sync"));
+    }
+    match id {
+        GateId::LeaderLive => evidence::leader_live(evidence),
+        GateId::ConfigInForce => evidence::config_in_force(evidence),
+        GateId::SyncSatisfied => evidence::sync_satisfied(evidence, standbys),
+        GateId::MembersHealthy => evidence::members_healthy(
+            evidence,
+            leaver.map_or(Need::Standbys(standbys), Need::AllBut),
+        ),
+        // Loosening is held only by what would refuse, undo or delay it.
+        GateId::NothingElseRunning if *one == Move::Loosen => {
+            evidence::no_lock_or_operation(evidence)
+        }
+        GateId::NothingElseRunning => evidence::nothing_else_running(evidence),
+        GateId::OperatorCaughtUp => evidence::operator_caught_up(evidence),
+        GateId::Promotable => evidence::promotable(evidence),
+        GateId::Mark => evidence::mark(evidence, standbys),
+        GateId::LeaderStays => evidence::leader_stays(evidence, leaver.unwrap_or_default()),
+    }
+}

@@ -1,0 +1,590 @@
+//! What the gates are judged on, and each judgement: open with its evidence, closed or unknown with a reason to act on.
+//!
+//! What could not be read is unknown, and unknown never opens. Which judgement protects which step is `gate`'s affair.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::decide::durability::Shape;
+use crate::decide::sighting::{IDLE, Moment, Movement, Sighting};
+use crate::model::cluster::ClusterSpec;
+use crate::model::observed::{LiveObject, Member, ObservedCluster, StatefulSet};
+use crate::model::patroni::{PatroniConfig, Seen};
+use crate::model::plan::Verdict;
+
+/// A standby further behind than this is not ready to be waited for: one WAL segment.
+pub const MAXIMUM_LAG: u64 = 16 * 1024 * 1024;
+
+/// What to do when a leader writes nothing, so that no standby can be seen to move.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IdleLeader {
+    /// After two minutes without a write, go on and name the risk.
+    #[default]
+    Pass,
+    Hold,
+}
+
+/// All that the gates are judged on.
+pub struct Evidence<'e> {
+    pub seen: &'e ObservedCluster,
+    pub live: &'e LiveObject,
+    /// `live`, read.
+    pub spec: &'e ClusterSpec,
+    pub sighting: &'e Sighting,
+    pub now: Moment,
+    /// Seconds since 1970, only to read the operator's lock, which is written so.
+    pub unix: i64,
+    pub idle_leader: IdleLeader,
+}
+
+fn open(evidence: impl Into<String>) -> Verdict {
+    Verdict::Open(evidence.into())
+}
+
+fn closed(reason: impl Into<String>) -> Verdict {
+    Verdict::Closed(reason.into())
+}
+
+fn unknown(reason: impl Into<String>) -> Verdict {
+    Verdict::Unknown(reason.into())
+}
+
+fn config<'e>(evidence: &'e Evidence<'_>) -> Result<&'e PatroniConfig, Verdict> {
+    match &evidence.seen.patroni.config {
+        Seen::Value(config) => Ok(config),
+        Seen::Unknown(why) => Err(unknown(why.clone())),
+    }
+}
+
+/// The leader as Patroni records it, and its Pod.
+fn leader<'e>(evidence: &'e Evidence<'_>) -> Result<&'e Member, Verdict> {
+    let record = match &evidence.seen.patroni.leader {
+        Seen::Value(record) => record,
+        Seen::Unknown(why) => return Err(unknown(why.clone())),
+    };
+    if let Seen::Unknown(why) = &evidence.seen.members {
+        return Err(unknown(why.clone()));
+    }
+    let Some(name) = &record.leader else {
+        return Err(closed("no leader holds the lock"));
+    };
+    evidence
+        .seen
+        .seen_members()
+        .iter()
+        .find(|member| member.name == *name)
+        .ok_or_else(|| closed(format!("the leader {name} has no Pod")))
+}
+
+/// P0.
+pub fn leader_live(evidence: &Evidence<'_>) -> Verdict {
+    let leader = match leader(evidence) {
+        Ok(leader) => leader,
+        Err(verdict) => return verdict,
+    };
+    let ttl = match config(evidence) {
+        Ok(config) => Duration::from_secs(u64::from(config.ttl)),
+        Err(verdict) => return verdict,
+    };
+    let name = &leader.name;
+    if leader.terminating {
+        return closed(format!("the leader {name} is being stopped"));
+    }
+    if !leader.ready {
+        return closed(format!("the leader {name} is not ready"));
+    }
+    if !matches!(leader.role.as_deref(), Some("master" | "primary")) {
+        return closed(format!("the Pod {name} is not labelled as leader"));
+    }
+    match &leader.status {
+        Some(Seen::Value(said)) if said.is_running() => {}
+        Some(Seen::Value(said)) => {
+            return closed(format!("the leader {name} says it is {}", said.state));
+        }
+        Some(Seen::Unknown(why)) => return unknown(format!("{name}: {why}")),
+        None => return unknown(format!("the leader {name} has not reported yet")),
+    }
+    if evidence.sighting.is_renewing(evidence.now, ttl) {
+        return open(format!("{name} renews its lock"));
+    }
+    let standing = evidence.sighting.without_renewal(evidence.now);
+    if standing > ttl {
+        return closed(format!(
+            "{name} has not renewed its lock for {}",
+            seconds(standing)
+        ));
+    }
+    unknown(format!(
+        "needs a second look: {name} was not seen to renew its lock yet"
+    ))
+}
+
+/// P1.
+pub fn config_in_force(evidence: &Evidence<'_>) -> Verdict {
+    let config = match config(evidence) {
+        Ok(config) => config,
+        Err(verdict) => return verdict,
+    };
+    if config.standby_cluster {
+        return closed("the cluster follows another one, so synchronous mode is ignored");
+    }
+    let (has, wants) = (config.synchronous, Shape::of(evidence.spec).keys());
+    let same = has.on == wants.on
+        && (!wants.on || (has.strict == wants.strict && has.count == wants.count));
+    if !same {
+        return closed(
+            "the operator has not given Patroni the live object's replication settings yet",
+        );
+    }
+    if evidence.sighting.loops <= evidence.sighting.config_loop {
+        return unknown(
+            "needs another look: no leader loop was seen since Patroni's configuration",
+        );
+    }
+    open("Patroni's configuration is the live object's, and a loop has run with it")
+}
+
+/// P2: `/sync` as `standbys` asks, unchanged for two loops.
+pub fn sync_satisfied(evidence: &Evidence<'_>, standbys: u32) -> Verdict {
+    let sync = match &evidence.seen.patroni.sync {
+        Seen::Value(sync) => sync,
+        Seen::Unknown(why) => return unknown(why.clone()),
+    };
+    let leader = match leader(evidence) {
+        Ok(leader) => leader,
+        Err(verdict) => return verdict,
+    };
+    if standbys == 0 {
+        return match &sync.leader {
+            None => open("synchronous mode is off"),
+            Some(_) => closed("Patroni has not left synchronous mode yet"),
+        };
+    }
+    if sync.leader.as_deref() != Some(leader.name.as_str()) {
+        return closed(format!(
+            "/sync is not the present leader's ({})",
+            leader.name
+        ));
+    }
+    if sync.standbys.len() < standbys as usize {
+        return closed(format!(
+            "/sync lists {} of {standbys} standbys",
+            sync.standbys.len()
+        ));
+    }
+    for name in &sync.standbys {
+        let Some(member) = evidence
+            .seen
+            .seen_members()
+            .iter()
+            .find(|member| member.name.eq_ignore_ascii_case(name))
+        else {
+            return closed(format!("/sync lists {name}, which has no Pod"));
+        };
+        if let Err(why) = follows(member, leader) {
+            return closed(format!("/sync lists {why}"));
+        }
+    }
+    let stable = evidence
+        .sighting
+        .loops
+        .saturating_sub(evidence.sighting.listed_loop);
+    if stable < 2 {
+        return unknown(format!(
+            "needs another look: /sync was seen unchanged for {stable} of 2 leader loops"
+        ));
+    }
+    open(format!("/sync lists {}", sync.standbys.join(", ")))
+}
+
+/// Which members P3 looks at.
+#[derive(Debug, Clone, Copy)]
+pub enum Need<'m> {
+    /// At least so many standbys.
+    Standbys(u32),
+    /// Every one but the Pod that goes.
+    AllBut(&'m str),
+}
+
+/// P3.
+pub fn members_healthy(evidence: &Evidence<'_>, need: Need<'_>) -> Verdict {
+    let leader = match leader(evidence) {
+        Ok(leader) => leader,
+        Err(verdict) => return verdict,
+    };
+    let (there, wanted) = (
+        evidence.seen.seen_members().len(),
+        evidence.spec.instances as usize,
+    );
+    let problem = |standby: &Member| {
+        follows(standby, leader).err().or_else(|| {
+            let behind = behind(evidence, standby)?;
+            (behind > MAXIMUM_LAG)
+                .then(|| format!("{} is {} MiB behind", standby.name, behind / 1024 / 1024))
+        })
+    };
+    let standbys: Vec<&Member> = evidence
+        .seen
+        .seen_members()
+        .iter()
+        .filter(|member| member.name != leader.name)
+        .collect();
+    let problems: Vec<String> = match need {
+        Need::Standbys(_) => standbys
+            .iter()
+            .filter_map(|standby| problem(standby))
+            .collect(),
+        Need::AllBut(leaver) => standbys
+            .iter()
+            .filter(|standby| standby.name != leaver)
+            .filter_map(|standby| problem(standby))
+            .collect(),
+    };
+    let healthy = standbys.len() - problems.len();
+    match need {
+        Need::Standbys(needed) if healthy >= needed as usize => {
+            if problems.is_empty() {
+                open(format!("{healthy} standbys follow"))
+            } else {
+                open(format!(
+                    "{healthy} standbys follow, {needed} are needed ({})",
+                    problems.join("; ")
+                ))
+            }
+        }
+        _ if there < wanted => closed(missing(there, wanted, &problems)),
+        Need::AllBut(_) if problems.is_empty() => open(format!(
+            "{} remaining standbys follow",
+            healthy.saturating_sub(1)
+        )),
+        Need::Standbys(_) | Need::AllBut(_) => closed(problems.join("; ")),
+    }
+}
+
+fn missing(there: usize, wanted: usize, problems: &[String]) -> String {
+    let mut words = format!("{there} of {wanted} members exist");
+    for problem in problems {
+        words.push_str("; ");
+        words.push_str(problem);
+    }
+    words
+}
+
+/// Why a standby cannot be counted on, in words that begin with its name.
+fn follows(standby: &Member, leader: &Member) -> Result<(), String> {
+    let name = &standby.name;
+    if let Some(why) = &standby.unschedulable {
+        return Err(format!("{name} cannot be scheduled: {why}"));
+    }
+    if standby.terminating {
+        return Err(format!("{name} is being stopped"));
+    }
+    let said = match &standby.status {
+        None => return Err(format!("{name} is being built")),
+        Some(Seen::Unknown(why)) => return Err(format!("{name}: {why}")),
+        Some(Seen::Value(said)) => said,
+    };
+    if !said.is_running() {
+        return Err(format!("{name} is {}", said.state));
+    }
+    if !standby.ready {
+        return Err(format!("{name} is not ready"));
+    }
+    // Patroni before 3.1 reports no replication state; there the mark alone tells.
+    if said
+        .replication_state
+        .as_deref()
+        .is_some_and(|state| state != "streaming")
+    {
+        return Err(format!(
+            "{name} is {}",
+            said.replication_state.as_deref().unwrap_or_default()
+        ));
+    }
+    let timeline = leader.said().and_then(|said| said.timeline);
+    if said.timeline.is_none() || said.timeline != timeline {
+        return Err(format!("{name} is not on the leader's timeline"));
+    }
+    Ok(())
+}
+
+fn behind(evidence: &Evidence<'_>, standby: &Member) -> Option<u64> {
+    let leader = evidence.seen.patroni.leader.value()?.optime?;
+    Some(leader.0.saturating_sub(standby.said()?.received()?.0))
+}
+
+/// P4 for loosening: nothing that would refuse or undo the write.
+pub fn no_lock_or_operation(evidence: &Evidence<'_>) -> Verdict {
+    let live = evidence.live;
+    let annotation = |name: &str| {
+        live.annotation(&format!("stackgres.io/{name}"))
+            .filter(|text| !text.is_empty())
+    };
+    if let (Some(pod), Some(timeout)) = (annotation("lockPod"), annotation("lockTimeout")) {
+        // An unreadable timeout is taken as still running.
+        if timeout
+            .parse::<i64>()
+            .map_or(true, |timeout| evidence.unix < timeout)
+        {
+            return closed(format!("the cluster is locked by {pod}"));
+        }
+    }
+    let operation = live.value.pointer("/status/dbOps");
+    let upgrade = operation
+        .and_then(|section| section.get("majorVersionUpgrade"))
+        .is_some_and(|value| !value.is_null());
+    let name = operation
+        .and_then(|section| section.get("name"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if upgrade || (!name.is_empty() && name != "__DBOPS_NOT_FOUND__") {
+        return closed(
+            format!("the operation {name} is running")
+                .replace("operation  is", "major version upgrade is"),
+        );
+    }
+    let operations = match &evidence.seen.operations {
+        Seen::Value(operations) => operations,
+        Seen::Unknown(why) => return unknown(why.clone()),
+    };
+    if let Some(operation) = operations.first() {
+        return closed(format!(
+            "{} {} ({}) has not ended",
+            operation.kind, operation.name, operation.op
+        ));
+    }
+    if annotation("reconciliation-pause") == Some("true") {
+        return closed(
+            "the operator's reconciliation is paused (stackgres.io/reconciliation-pause)",
+        );
+    }
+    open("no lock and no operation")
+}
+
+/// P4.
+pub fn nothing_else_running(evidence: &Evidence<'_>) -> Verdict {
+    let held = no_lock_or_operation(evidence);
+    if !held.is_open() {
+        return held;
+    }
+    let annotation = |name: &str| {
+        evidence
+            .live
+            .annotation(&format!("stackgres.io/{name}"))
+            .filter(|text| !text.is_empty())
+    };
+    if annotation("rollout").is_some() || annotation("rollout-dbops").is_some() {
+        return closed("a rollout is going on (stackgres.io/rollout)");
+    }
+    if let Some(request) = &evidence.seen.patroni.failover {
+        let to = request.member.as_deref().unwrap_or("any member");
+        return closed(format!("a switchover to {to} is asked for"));
+    }
+    match &evidence.seen.patroni.config {
+        Seen::Value(config) if config.paused => return closed("Patroni is paused"),
+        Seen::Value(_) => {}
+        Seen::Unknown(why) => return unknown(why.clone()),
+    }
+    if evidence
+        .seen
+        .patroni
+        .initialize
+        .as_deref()
+        .unwrap_or_default()
+        .is_empty()
+    {
+        return closed("the cluster is being initialized");
+    }
+    let rolling = |set: &Option<StatefulSet>| set.as_ref().is_some_and(|set| set.is_rolling);
+    if evidence.seen.stateful_set.value().is_some_and(rolling) {
+        return closed("the Pods are being replaced by a new revision");
+    }
+    if let Some(member) = evidence
+        .seen
+        .seen_members()
+        .iter()
+        .find(|member| member.terminating)
+    {
+        return closed(format!("{} is being stopped", member.name));
+    }
+    if let Some(member) = evidence
+        .seen
+        .seen_members()
+        .iter()
+        .find(|member| member.kept)
+    {
+        return closed(format!(
+            "the operator keeps {} through a scale-down",
+            member.name
+        ));
+    }
+    open("no lock, operation, switchover, pause or rollout")
+}
+
+/// P6.
+pub fn operator_caught_up(evidence: &Evidence<'_>) -> Verdict {
+    let wanted = evidence.spec.instances;
+    match &evidence.seen.stateful_set {
+        Seen::Unknown(why) => unknown(why.clone()),
+        Seen::Value(None) => unknown("the StatefulSet was not seen"),
+        Seen::Value(Some(set)) if set.replicas != wanted => closed(format!(
+            "the StatefulSet asks for {} Pods, the live object for {wanted}",
+            set.replicas
+        )),
+        Seen::Value(Some(set)) if !set.is_observed => {
+            closed("the StatefulSet's last change is not observed yet")
+        }
+        Seen::Value(Some(set)) => open(format!("the StatefulSet asks for {} Pods", set.replicas)),
+    }
+}
+
+/// P7.
+pub fn promotable(evidence: &Evidence<'_>) -> Verdict {
+    let Some(sync) = evidence.seen.patroni.sync.value() else {
+        return unknown("/sync could not be read");
+    };
+    let fit = |member: &&Member| {
+        sync.lists(&member.name)
+            && !member.terminating
+            && member
+                .said()
+                .is_some_and(|said| !said.has_tag("nofailover") && !said.has_tag("nosync"))
+    };
+    match evidence.seen.seen_members().iter().find(fit) {
+        Some(member) => open(format!("{} may be promoted", member.name)),
+        None => closed("no standby in /sync may be promoted"),
+    }
+}
+
+pub fn mark(evidence: &Evidence<'_>, standbys: u32) -> Verdict {
+    let leader = evidence
+        .seen
+        .patroni
+        .leader
+        .value()
+        .and_then(|record| record.leader.as_deref());
+    let mut passed = Vec::new();
+    let mut idle = Vec::new();
+    let mut held = Vec::new();
+    let mut stuck = false;
+    for member in evidence
+        .seen
+        .seen_members()
+        .iter()
+        .filter(|member| Some(member.name.as_str()) != leader)
+    {
+        let name = member.name.as_str();
+        match evidence.sighting.movement(name, evidence.now) {
+            Movement::Passed => passed.push(name),
+            Movement::Idle { standing } => idle.push((name, standing)),
+            Movement::Underway { mark, position } => {
+                held.push(format!(
+                    "{name} is at {position} and has not passed {mark} yet"
+                ));
+            }
+            Movement::Stuck {
+                position,
+                leader,
+                standing,
+            } => {
+                stuck = true;
+                held.push(format!(
+                    "{name} has not moved past {position} for {} while the leader is at {leader}",
+                    seconds(standing)
+                ));
+            }
+            Movement::Silent => held.push(format!("{name} reports no position")),
+        }
+    }
+    let needed = standbys as usize;
+    if passed.len() >= needed {
+        return open(format!("{} passed the mark", passed.join(", ")));
+    }
+    if passed.len() + idle.len() >= needed {
+        let standing = idle
+            .iter()
+            .map(|(_, standing)| *standing)
+            .min()
+            .unwrap_or_default();
+        return idle_leader(evidence, standing);
+    }
+    let reason = if held.is_empty() {
+        format!("{} of {needed} standbys exist", passed.len())
+    } else {
+        held.join("; ")
+    };
+    if stuck {
+        closed(reason)
+    } else {
+        unknown(format!("needs another look: {reason}"))
+    }
+}
+
+fn idle_leader(evidence: &Evidence<'_>, standing: Duration) -> Verdict {
+    let loop_wait = evidence
+        .seen
+        .patroni
+        .config
+        .value()
+        .map_or(10, |config| config.loop_wait);
+    let quiet_loops = IDLE.as_secs().div_ceil(u64::from(loop_wait));
+    let quiet = evidence.sighting.idle_loops() >= quiet_loops;
+    match evidence.idle_leader {
+        IdleLeader::Pass if quiet => open(format!(
+            "idle leader: no write for {}, so a frozen standby would not show and could hold commits",
+            seconds(standing)
+        )),
+        IdleLeader::Pass => unknown(format!(
+            "idle leader: no write for {}, so no standby can be seen to move (taken as idle after {} leader loops)",
+            seconds(standing),
+            quiet_loops
+        )),
+        IdleLeader::Hold => {
+            unknown("idle leader: nothing is written, so no standby can be seen to move")
+        }
+    }
+}
+
+/// Instances never go down through the leader's index: Lockstep does not switch over.
+pub fn leader_stays(evidence: &Evidence<'_>, leaver: &str) -> Verdict {
+    let leader = match leader(evidence) {
+        Ok(leader) => leader,
+        Err(verdict) => return verdict,
+    };
+    let beyond = leader
+        .index
+        .is_some_and(|index| index + 1 >= evidence.spec.instances);
+    if leader.name == leaver || beyond {
+        return closed(format!(
+            "{} is the leader: switch over to a member with a lower index first",
+            leader.name
+        ));
+    }
+    open(format!("{} leads and stays", leader.name))
+}
+
+/// Whether a Pod may matter to commits; true where this is not known.
+pub fn streams_or_is_listed(evidence: &Evidence<'_>, name: &str) -> bool {
+    let seen = evidence.seen;
+    if matches!(seen.members, Seen::Unknown(_)) {
+        return true;
+    }
+    let listed = match &seen.patroni.sync {
+        Seen::Value(sync) => sync.lists(name),
+        Seen::Unknown(_) => true,
+    };
+    let streams = seen.seen_members().iter().any(|member| {
+        member.name == name
+            && match &member.status {
+                Some(Seen::Value(said)) => said.is_running(),
+                Some(Seen::Unknown(_)) => true,
+                None => false,
+            }
+    });
+    listed || streams
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs())
+}

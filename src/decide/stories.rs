@@ -1,0 +1,611 @@
+//! The decisions told as stories: what Git asks for, what was seen, and the plan in words.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::decide::digest::{APPLIED, APPLYING, digest};
+use crate::decide::evidence::IdleLeader;
+use crate::decide::plan::{Inputs, Wanted, plan};
+use crate::decide::scene::Scene;
+use crate::decide::sighting::{Moment, Sighting};
+use crate::model::cluster::ClusterSpec;
+use crate::model::desired::DesiredCluster;
+use crate::model::key::{Key, Kind};
+use crate::model::manifest::Document;
+use crate::model::observed::Operation;
+use crate::model::patroni::{Seen, SyncState};
+use crate::model::plan::{ClusterPlan, Move, State, Verdict};
+use crate::model::yaml::Positions;
+
+struct Story {
+    scene: Scene,
+    git: Value,
+    sighting: Sighting,
+    looks: u64,
+    idle_leader: IdleLeader,
+}
+
+impl Story {
+    /// Live is in force with `live`; Git has the same cluster with `git` instances and replication.
+    fn of(live: (u32, Value), git: (u32, Value)) -> Self {
+        let scene = Scene::with(live.0, live.1);
+        let mut value = scene.seen.live.as_ref().unwrap().value.clone();
+        value["spec"]["instances"] = json!(git.0);
+        value["spec"]["replication"] = git.1;
+        value["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("annotations");
+        Self {
+            scene,
+            git: value,
+            sighting: Sighting::default(),
+            looks: 0,
+            idle_leader: IdleLeader::Pass,
+        }
+    }
+
+    /// So many leader loops in which every standby but the frozen ones follows.
+    fn loops(&mut self, count: u64, frozen: &[&str]) -> &mut Self {
+        for _ in 0..count {
+            self.looks += 1;
+            let leader = 1000 * self.looks;
+            self.scene.renew(leader);
+            let names: Vec<String> = self
+                .scene
+                .seen
+                .seen_members()
+                .iter()
+                .map(|member| member.name.clone())
+                .collect();
+            for name in names
+                .iter()
+                .skip(1)
+                .filter(|name| !frozen.contains(&name.as_str()))
+            {
+                self.scene.position(name, leader - 500);
+            }
+            self.look();
+        }
+        self
+    }
+
+    fn look(&mut self) {
+        self.sighting.look(
+            &self.scene.seen,
+            Moment(Duration::from_secs(10 * self.looks)),
+        );
+    }
+
+    fn annotate(&mut self, name: &str, value: &str) -> &mut Self {
+        self.scene.live_value()["metadata"]["annotations"][name] = json!(value);
+        self
+    }
+
+    fn desired(&self) -> DesiredCluster {
+        DesiredCluster {
+            document: Arc::new(Document {
+                file: "c.yaml".into(),
+                kind: Kind::from_api_version("stackgres.io/v1", "SGCluster"),
+                key: Key::new("db", "c"),
+                value: Arc::new(self.git.clone()),
+                positions: Arc::new(Positions::default()),
+            }),
+            spec: ClusterSpec::read(&self.git).unwrap(),
+            digest: digest(&self.git),
+            findings: Vec::new(),
+        }
+    }
+
+    fn plan(&self) -> ClusterPlan {
+        plan(&Inputs {
+            key: &Key::new("db", "c"),
+            wanted: Wanted::Declared(&self.desired()),
+            seen: Ok(&Arc::new(self.scene.seen.clone())),
+            sighting: &self.sighting,
+            now: Moment(Duration::from_secs(10 * self.looks)),
+            unix: 1_000,
+            idle_leader: self.idle_leader,
+        })
+    }
+
+    /// State, reason, then a line a step: what is written, and the first step's gates that hold.
+    fn told(&self) -> String {
+        tell(&self.plan())
+    }
+}
+
+fn tell(plan: &ClusterPlan) -> String {
+    let mut told = plan.state.word().to_owned();
+    if let Some(because) = &plan.because {
+        told.push_str(&format!(": {because}"));
+    }
+    for step in &plan.steps {
+        let value = |value: &Option<Value>| {
+            value
+                .as_ref()
+                .map_or("-".to_owned(), |value| value.to_string().replace('"', ""))
+        };
+        let changes: Vec<String> = step
+            .changes
+            .iter()
+            .map(|change| {
+                let path = change
+                    .path
+                    .to_string()
+                    .replace("spec.", "")
+                    .replace("replication.", "");
+                format!("{path} {}→{}", value(&change.from), value(&change.to))
+            })
+            .collect();
+        told.push_str(&format!(
+            "\n{} [{}]",
+            changes.join(", "),
+            step.durability_after
+        ));
+    }
+    told
+}
+
+fn all(mode: &str) -> Value {
+    json!({"mode": mode})
+}
+
+#[test]
+fn the_seeds_step_opens_when_all_three_standbys_have_passed_the_mark() {
+    let mut story = Story::of((4, all("async")), (4, all("sync-all")));
+    story.loops(1, &[]);
+    assert_eq!(story.plan().state, State::Waiting);
+    story.loops(2, &[]);
+    assert_eq!(
+        story.told(),
+        "pending\nmode async→sync-all [3 synchronous standbys]"
+    );
+    assert!(story.plan().open_step().is_some());
+}
+
+#[test]
+fn a_frozen_standby_holds_the_switch_to_sync_all_and_says_where_it_stands() {
+    let mut story = Story::of((4, all("async")), (4, all("sync-all")));
+    story.loops(4, &["c-2"]);
+    assert_eq!(
+        story.told(),
+        "waiting: c-2 has not moved past 0/64 for 30 s while the leader is at 0/FA0\n\
+         mode async→sync-all [3 synchronous standbys]"
+    );
+    assert!(story.plan().open_step().is_none());
+}
+
+#[test]
+fn one_standby_of_three_is_enough_for_sync_with_one_while_another_is_frozen() {
+    let mut story = Story::of(
+        (4, all("async")),
+        (4, json!({"mode": "sync", "syncInstances": 1})),
+    );
+    story.loops(4, &["c-2"]);
+    assert_eq!(story.plan().state, State::Pending);
+}
+
+#[test]
+fn strict_waits_until_sync_lists_the_standbys_for_two_loops() {
+    let mut story = Story::of((3, all("sync-all")), (3, all("strict-sync-all")));
+    story.loops(1, &[]);
+    assert_eq!(
+        story.told(),
+        "waiting: needs a second look: c-0 was not seen to renew its lock yet\n\
+         mode sync-all→strict-sync-all [2 synchronous standbys, strict]"
+    );
+    story.loops(1, &[]);
+    assert!(story.told().starts_with(
+        "waiting: needs another look: /sync was seen unchanged for 1 of 2 leader loops"
+    ));
+    story.loops(1, &[]);
+    assert_eq!(story.plan().state, State::Pending);
+    story.scene.seen.patroni.sync = Seen::Value(SyncState {
+        leader: Some("c-0".into()),
+        standbys: vec!["c-1".into()],
+        quorum: 0,
+    });
+    story.loops(3, &[]);
+    assert!(
+        story
+            .told()
+            .starts_with("waiting: /sync lists 1 of 2 standbys")
+    );
+}
+
+#[test]
+fn strict_needs_a_standby_that_may_be_promoted() {
+    let mut story = Story::of((2, all("sync-all")), (2, all("strict-sync-all")));
+    story.scene.says("c-1", |said| {
+        drop(said.tags.insert("nofailover".into(), json!(true)))
+    });
+    story.loops(4, &[]);
+    assert!(
+        story
+            .told()
+            .starts_with("waiting: no standby in /sync may be promoted")
+    );
+}
+
+#[test]
+fn growing_strict_sync_all_from_one_instance_goes_through_async() {
+    let mut story = Story::of((1, all("strict-sync-all")), (3, all("strict-sync-all")));
+    story.loops(2, &[]);
+    assert_eq!(
+        story.told(),
+        "pending\n\
+         instances 1→3, mode strict-sync-all→async [asynchronous]\n\
+         mode async→sync-all [2 synchronous standbys]\n\
+         mode sync-all→strict-sync-all [2 synchronous standbys, strict]"
+    );
+}
+
+#[test]
+fn a_climb_waits_for_the_members_that_are_still_being_built() {
+    let mut story = Story::of((3, all("async")), (3, all("sync-all")));
+    story.loops(3, &[]);
+    story.scene.member("c-2").status = None;
+    story.loops(1, &[]);
+    assert!(
+        story.told().starts_with("waiting: c-2 is being built"),
+        "{}",
+        story.told()
+    );
+    story.scene.members(2);
+    story.loops(1, &[]);
+    assert!(
+        story.told().starts_with("waiting: 2 of 3 members exist"),
+        "{}",
+        story.told()
+    );
+}
+
+#[test]
+fn shrinking_loosens_first_and_never_through_the_leaders_index() {
+    let mut story = Story::of((4, all("strict-sync-all")), (3, all("strict-sync-all")));
+    story.loops(3, &[]);
+    assert_eq!(
+        story.told(),
+        "pending\n\
+         mode strict-sync-all→strict-sync, syncInstances -→2 [2 synchronous standbys, strict]\n\
+         instances 4→3, mode strict-sync→strict-sync-all, syncInstances 2→- [2 synchronous standbys, strict]"
+    );
+    let mut story = Story::of((3, all("async")), (2, all("async")));
+    story.scene.lead("c-2");
+    story.loops(3, &[]);
+    assert_eq!(story.plan().state, State::Blocked);
+    assert!(
+        story
+            .told()
+            .contains("c-2 is the leader: switch over to a member with a lower index first")
+    );
+}
+
+#[test]
+fn nothing_is_loosened_without_a_live_leader() {
+    let mut story = Story::of((3, all("sync-all")), (3, all("async")));
+    story.loops(3, &[]);
+    assert_eq!(story.plan().state, State::Pending);
+    story.scene.member("c-0").ready = false;
+    story.loops(1, &[]);
+    assert!(
+        story
+            .told()
+            .starts_with("waiting: the leader c-0 is not ready")
+    );
+    story.scene.member("c-0").ready = true;
+    story.looks += 4;
+    story.look();
+    assert!(
+        story
+            .told()
+            .starts_with("waiting: c-0 has not renewed its lock for 40 s"),
+        "{}",
+        story.told()
+    );
+}
+
+#[test]
+fn loosening_is_not_held_by_a_dead_standby_and_is_held_by_an_operation() {
+    let mut story = Story::of((3, all("strict-sync-all")), (3, all("async")));
+    story.scene.member("c-2").ready = false;
+    story.loops(3, &["c-1", "c-2"]);
+    assert_eq!(story.plan().state, State::Pending);
+    story.scene.seen.operations = Seen::Value(vec![Operation {
+        kind: "SGDbOps",
+        name: "restart-1".into(),
+        op: "restart".into(),
+    }]);
+    assert!(
+        story
+            .told()
+            .starts_with("waiting: SGDbOps restart-1 (restart) has not ended")
+    );
+}
+
+#[test]
+fn the_operators_lock_holds_until_its_time() {
+    let mut story = Story::of((3, all("sync-all")), (3, all("async")));
+    story
+        .loops(3, &[])
+        .annotate("stackgres.io/lockPod", "backup-1")
+        .annotate("stackgres.io/lockTimeout", "1060");
+    assert!(
+        story
+            .told()
+            .starts_with("waiting: the cluster is locked by backup-1")
+    );
+    story.annotate("stackgres.io/lockTimeout", "999");
+    assert_eq!(story.plan().state, State::Pending);
+    story.annotate("stackgres.io/lockTimeout", "soon");
+    assert_eq!(story.plan().state, State::Waiting);
+}
+
+#[test]
+fn unknown_opens_nothing() {
+    for part in [
+        "leader",
+        "config",
+        "sync",
+        "members",
+        "operations",
+        "stateful set",
+    ] {
+        let mut story = Story::of((3, all("sync-all")), (3, all("strict-sync-all")));
+        story.loops(4, &[]);
+        assert!(story.plan().open_step().is_some());
+        let mut removal = Story::of((3, all("async")), (2, all("async")));
+        removal.loops(4, &[]);
+        assert!(removal.plan().open_step().is_some());
+        for story in [&mut story, &mut removal] {
+            let why = || "the watch is down".to_owned();
+            let seen = &mut story.scene.seen;
+            match part {
+                "leader" => seen.patroni.leader = Seen::Unknown(why()),
+                "config" => seen.patroni.config = Seen::Unknown(why()),
+                "sync" => seen.patroni.sync = Seen::Unknown(why()),
+                "members" => seen.members = Seen::Unknown(why()),
+                "operations" => seen.operations = Seen::Unknown(why()),
+                _ => seen.stateful_set = Seen::Unknown(why()),
+            }
+        }
+        let strict_reads_no_stateful_set = part == "stateful set";
+        assert_eq!(
+            story.plan().open_step().is_some(),
+            strict_reads_no_stateful_set,
+            "{part} unknown, adding strict"
+        );
+        assert!(
+            removal.plan().open_step().is_none(),
+            "{part} unknown, removing an instance"
+        );
+    }
+}
+
+#[test]
+fn an_idle_leader_opens_after_two_minutes_with_the_risk_named_or_holds() {
+    let mut story = Story::of((2, all("async")), (2, all("sync-all")));
+    for _ in 0..3 {
+        story.looks += 1;
+        story.scene.renew(100);
+        story.look();
+    }
+    assert!(
+        story
+            .told()
+            .starts_with("waiting: idle leader: no write for 20 s"),
+        "{}",
+        story.told()
+    );
+    for _ in 0..10 {
+        story.looks += 1;
+        story.scene.renew(100);
+        story.look();
+    }
+    let plan = story.plan();
+    assert_eq!(plan.state, State::Pending);
+    let gates: BTreeMap<_, _> = plan.steps[0]
+        .gates
+        .iter()
+        .map(|gate| (gate.id.code(), &gate.verdict))
+        .collect();
+    assert!(
+        matches!(gates["mark"], Verdict::Open(risk) if risk.contains("a frozen standby would not show"))
+    );
+    story.idle_leader = IdleLeader::Hold;
+    assert_eq!(story.plan().state, State::Waiting);
+}
+
+#[test]
+fn an_absent_cluster_is_created_asynchronous_and_climbs() {
+    let mut story = Story::of(
+        (4, all("async")),
+        (4, json!({"mode": "sync-all", "syncInstances": 1})),
+    );
+    story.scene.seen.live = None;
+    let plan = story.plan();
+    assert_eq!(
+        tell(&plan),
+        "pending\n\
+         instances -→4, mode -→async, syncInstances -→1 [asynchronous]\n\
+         mode async→sync-all [3 synchronous standbys]"
+    );
+    let object = &plan.steps[0].object;
+    assert_eq!(
+        object.pointer("/spec/replication/mode"),
+        Some(&json!("async"))
+    );
+    assert_eq!(object.pointer("/metadata/resourceVersion"), None);
+    assert_eq!(
+        object["metadata"]["annotations"][APPLYING],
+        json!(digest(&story.git))
+    );
+    assert!(plan.open_step().is_some());
+}
+
+#[test]
+fn equal_and_recorded_is_in_sync_without_a_step() {
+    let mut story = Story::of((3, all("async")), (3, all("async")));
+    let applied = digest(&story.git);
+    assert_eq!(story.plan().steps[0].moves, [Move::Record]);
+    story.annotate(APPLIED, &applied);
+    assert_eq!(story.told(), "in-sync");
+}
+
+#[test]
+fn equal_digest_and_a_field_that_differs_is_drift_and_is_not_corrected() {
+    let mut story = Story::of((3, all("async")), (3, all("sync-all")));
+    let applied = digest(&story.git);
+    story.loops(3, &[]).annotate(APPLIED, &applied);
+    assert_eq!(story.told(), "drifted: spec.replication.mode was changed");
+    assert!(story.plan().open_step().is_none());
+}
+
+#[test]
+fn a_transition_interrupted_by_a_revert_is_undone_in_order() {
+    // Applied is Git's digest again, but the object is between two shapes: Git wins and the way back is planned.
+    let mut story = Story::of((3, all("sync-all")), (3, all("async")));
+    let applied = digest(&story.git);
+    story
+        .loops(3, &[])
+        .annotate(APPLIED, &applied)
+        .annotate(APPLYING, "v1:other");
+    assert_eq!(
+        story.told(),
+        "in-transition\nmode sync-all→async [asynchronous]"
+    );
+}
+
+#[test]
+fn a_transition_whose_object_is_already_there_is_only_recorded() {
+    let mut story = Story::of((3, all("async")), (3, all("async")));
+    let applied = digest(&story.git);
+    story
+        .annotate(APPLIED, &applied)
+        .annotate(APPLYING, "v1:other");
+    let plan = story.plan();
+    assert_eq!(plan.steps[0].moves, [Move::Record]);
+    assert_eq!(
+        plan.steps[0].object["metadata"]["annotations"],
+        json!({APPLIED: applied})
+    );
+}
+
+#[test]
+fn intermediate_writes_keep_the_old_record_and_the_last_one_is_gits_document() {
+    let mut story = Story::of((2, all("sync-all")), (4, all("sync-all")));
+    story.loops(3, &[]).annotate(APPLIED, "v1:before");
+    let plan = story.plan();
+    let target = digest(&story.git);
+    assert_eq!(
+        plan.steps[0].object["metadata"]["annotations"],
+        json!({APPLYING: target, APPLIED: "v1:before"})
+    );
+    assert_eq!(
+        plan.steps[0].object["spec"]["replication"],
+        json!({"mode": "sync", "syncInstances": 1})
+    );
+    assert_eq!(
+        plan.steps[1].object["metadata"]["annotations"],
+        json!({APPLIED: target})
+    );
+    assert_eq!(plan.steps[1].object["spec"], story.git["spec"]);
+}
+
+#[test]
+fn settings_are_one_write_before_the_climb() {
+    let mut story = Story::of((3, all("async")), (3, all("sync-all")));
+    story.git["spec"]["configurations"] = json!({"backups": [{"sgObjectStorage": "s3"}]});
+    story.loops(1, &[]);
+    let plan = story.plan();
+    assert_eq!(plan.steps[0].moves, [Move::Settings]);
+    assert_eq!(
+        plan.steps[0].object["spec"]["replication"]["mode"],
+        json!("async")
+    );
+    assert_eq!(plan.state, State::Pending);
+}
+
+#[test]
+fn what_is_not_ordered_yet_is_refused_by_name() {
+    let refused = |change: &dyn Fn(&mut Value)| {
+        let mut story = Story::of((3, all("async")), (3, all("sync-all")));
+        change(&mut story.git["spec"]);
+        story.loops(3, &[]);
+        let plan = story.plan();
+        assert_eq!(plan.state, State::Refused);
+        assert!(plan.open_step().is_none());
+        plan.because.unwrap()
+    };
+    assert!(
+        refused(&|spec| spec["replication"]["role"] = json!("ha"))
+            .contains("spec.replication.role")
+    );
+    let groups = json!([{"role": "readonly", "instances": 1}]);
+    assert!(
+        refused(&|spec| spec["replication"]["groups"] = groups.clone())
+            .contains("spec.replication.groups")
+    );
+    assert!(
+        refused(&|spec| spec["replicateFrom"] = json!({"instance": {"sgCluster": "d"}}))
+            .contains("replicateFrom")
+    );
+    assert!(
+        refused(&|spec| spec["pods"]["disableEnvoy"] = json!(false))
+            .contains("spec.pods.disableEnvoy")
+    );
+    assert!(refused(&|spec| spec["instances"] = json!(0)).contains("spec.instances"));
+}
+
+#[test]
+fn an_autoscaler_owns_the_instances_between_its_bounds() {
+    let mut story = Story::of((5, all("async")), (3, all("async")));
+    story.git["spec"]["autoscaling"] =
+        json!({"mode": "horizontal", "minInstances": 2, "maxInstances": 6});
+    story.scene.live_value()["spec"]["autoscaling"] = story.git["spec"]["autoscaling"].clone();
+    let plan = story.plan();
+    assert_eq!(plan.state, State::InSync);
+    assert_eq!(plan.steps[0].object["spec"]["instances"], json!(5));
+}
+
+#[test]
+fn a_count_that_git_leaves_to_the_webhook_is_no_difference() {
+    let mut story = Story::of(
+        (3, json!({"mode": "sync", "syncInstances": 1})),
+        (3, all("sync")),
+    );
+    let applied = digest(&story.git);
+    story.annotate(APPLIED, &applied);
+    assert_eq!(story.told(), "in-sync");
+}
+
+#[test]
+fn a_generated_cluster_is_left_to_the_object_that_generates_it() {
+    let mut story = Story::of((3, all("async")), (3, all("sync-all")));
+    story.scene.live_value()["metadata"]["ownerReferences"] = json!([{"apiVersion": "stackgres.io/v1alpha1", "kind": "SGShardedCluster", "name": "sharded"}]);
+    assert!(
+        story
+            .told()
+            .starts_with("refused: it is generated by SGShardedCluster sharded")
+    );
+}
+
+#[test]
+fn declared_and_not_in_force_is_said() {
+    let mut story = Story::of((4, all("sync-all")), (4, all("sync-all")));
+    let applied = digest(&story.git);
+    story.annotate(APPLIED, &applied);
+    story.scene.seen.patroni.sync = Seen::Value(SyncState {
+        leader: Some("c-0".into()),
+        standbys: vec!["c-1".into()],
+        quorum: 0,
+    });
+    assert_eq!(
+        story.told(),
+        "in-sync: not in force: 1 of 3 synchronous standbys are listed"
+    );
+}
