@@ -5,3 +5,4 @@
 //! StatefulSet's Pods, and a deleted Pod is gone at once.
 
 pub mod admission;
+pub mod simulation;
