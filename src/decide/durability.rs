@@ -5,7 +5,7 @@
 
 use crate::model::cluster::{ClusterSpec, Mode};
 use crate::model::observed::ObservedCluster;
-use crate::model::patroni::{Seen, Synchronous};
+use crate::model::patroni::{MemberStatus, Seen, Synchronous};
 use crate::model::plan::{Durability, ForceVerdict, InForce};
 
 /// The part of an SGCluster that a transition moves.
@@ -118,7 +118,7 @@ pub fn in_force(
         .seen_members()
         .iter()
         .filter(|member| Some(&member.name) != leader.as_ref() && member.ready)
-        .filter(|member| member.said().is_some_and(|said| said.is_streaming()))
+        .filter(|member| member.said().is_some_and(MemberStatus::is_streaming))
         .map(|member| member.name.clone())
         .collect();
     let verdict = judge(declared, &configured, &listed, &streaming, leader.is_some());

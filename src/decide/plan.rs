@@ -75,7 +75,7 @@ pub fn plan(inputs: &Inputs<'_>) -> ClusterPlan {
     match (&seen.live, &stored) {
         (None, _) | (_, None) => plan_creation(&mut plan, desired),
         (Some(_), Some(Err(why))) => {
-            plan.because = Some(format!("the live object cannot be read: {why}"))
+            plan.because = Some(format!("the live object cannot be read: {why}"));
         }
         (Some(live), Some(Ok(spec))) => plan_change(&mut plan, inputs, desired, seen, live, spec),
     }
@@ -261,13 +261,7 @@ fn belongs_to_autoscaler(path: &FieldPath, desired: &DesiredCluster, live: &Clus
         return false;
     };
     if *path == FieldPath::of(["spec", "instances"]) {
-        return autoscaling.horizontal
-            && autoscaling
-                .min_instances
-                .is_none_or(|min| live.instances >= min)
-            && autoscaling
-                .max_instances
-                .is_none_or(|max| live.instances <= max);
+        return autoscaling.owns(live.instances);
     }
     let group = |index: usize| FieldPath::of(["spec", "replication", "groups"]).index(index);
     let rewritten = |index: usize| {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::observed::ObservedCluster;
-use crate::model::patroni::Lsn;
+use crate::model::patroni::{Lsn, MemberStatus};
 
 /// Time since this process began to look; never compared with anything written by another host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,8 @@ impl Moment {
 const LOOPS_TO_PASS: u64 = 2;
 /// After its last pass a standby with nothing ahead of it counts as moving for this many loops.
 const LOOPS_PROVEN: u64 = 3;
+/// What was seen before a gap this long between looks proves nothing any more.
+const LONGEST_GAP: Duration = Duration::from_secs(45);
 /// Without any write for this long, an idle leader may be taken as such (`gates.idleLeader`).
 pub const IDLE: Duration = Duration::from_secs(120);
 
@@ -37,6 +39,7 @@ pub struct Sighting {
     pub leader: Option<String>,
     transitions: Option<String>,
     renew_time: Option<String>,
+    last_look: Option<Moment>,
     /// When the present record was first looked at, whether or not it has changed since.
     first_look: Option<Moment>,
     /// When `renewTime` was last seen to change.
@@ -94,12 +97,17 @@ impl Sighting {
             // Nothing is learnt from a look that saw nothing; what was known grows older by itself.
             return;
         };
-        if record.leader != self.leader || record.transitions != self.transitions {
+        let gap = self
+            .last_look
+            .is_some_and(|last| now.since(last) > LONGEST_GAP);
+        self.last_look = Some(now);
+        if gap || record.leader != self.leader || record.transitions != self.transitions {
             *self = Self {
                 leader: record.leader.clone(),
                 transitions: record.transitions.clone(),
                 renew_time: record.renew_time.clone(),
                 first_look: Some(now),
+                last_look: Some(now),
                 ..Self::default()
             };
         } else if record.renew_time != self.renew_time {
@@ -144,7 +152,7 @@ impl Sighting {
             let position = member
                 .said()
                 .filter(|said| said.is_running())
-                .and_then(|said| said.received());
+                .and_then(MemberStatus::received);
             if position != sighting.position {
                 sighting.position = position;
                 sighting.position_moved = Some(now);
@@ -274,6 +282,17 @@ mod tests {
             movement(&[(200, 200), (200, 200), (200, 200)]),
             Movement::Idle { .. }
         ));
+    }
+
+    #[test]
+    fn what_was_seen_before_a_long_gap_proves_nothing() {
+        let (mut scene, mut sighting) = (Scene::asynchronous(2), Sighting::default());
+        after(&mut scene, &mut sighting, &[(200, 100), (300, 250)]);
+        let much_later = Moment(Duration::from_secs(3600));
+        scene.renew(900);
+        sighting.look(&scene.seen, much_later);
+        assert_ne!(sighting.movement("c-1", much_later), Movement::Passed);
+        assert!(!sighting.is_renewing(much_later, Duration::from_secs(30)));
     }
 
     #[test]

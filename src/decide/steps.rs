@@ -374,17 +374,18 @@ fn object(desired: &DesiredCluster, live: Option<&LiveObject>, meanwhile: Option
         spec["replication"]["mode"] = json!(shape.mode.word());
         match (shape.sync_instances, spec["replication"].as_object_mut()) {
             (Some(count), Some(section)) => {
-                drop(section.insert("syncInstances".into(), json!(count)))
+                section.insert("syncInstances".into(), json!(count));
             }
-            (None, Some(section)) => drop(section.remove("syncInstances")),
+            (None, Some(section)) => {
+                section.remove("syncInstances");
+            }
             (_, None) => {}
         }
-    } else if let (Some(live), Some(autoscaling)) = (live, &desired.spec.autoscaling) {
-        if autoscaling.horizontal
-            && let Some(instances) = live.value.pointer("/spec/instances")
-        {
-            spec["instances"] = instances.clone();
-        }
+    } else if let (Some(live), Some(autoscaling)) = (live, &desired.spec.autoscaling)
+        && let Ok(stored) = ClusterSpec::read(&live.value)
+        && autoscaling.owns(stored.instances)
+    {
+        spec["instances"] = json!(stored.instances);
     }
     json!({
         "apiVersion": desired.document.kind.api_version(),

@@ -221,7 +221,7 @@ fn strict_waits_until_sync_lists_the_standbys_for_two_loops() {
 fn strict_needs_a_standby_that_may_be_promoted() {
     let mut story = Story::of((2, all("sync-all")), (2, all("strict-sync-all")));
     story.scene.says("c-1", |said| {
-        drop(said.tags.insert("nofailover".into(), json!(true)))
+        said.tags.insert("nofailover".into(), json!(true));
     });
     story.loops(4, &[]);
     assert!(

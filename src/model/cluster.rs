@@ -124,6 +124,15 @@ pub struct Autoscaling {
     pub max_instances: Option<u32>,
 }
 
+impl Autoscaling {
+    /// Whether so many live instances are the autoscaler's affair: it owns them and keeps its bounds.
+    pub fn owns(&self, instances: u32) -> bool {
+        self.horizontal
+            && self.min_instances.is_none_or(|min| instances >= min)
+            && self.max_instances.is_none_or(|max| instances <= max)
+    }
+}
+
 /// What decisions read of an SGCluster's spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterSpec {
