@@ -54,11 +54,15 @@ pub mod show {
     pub mod diff;
     pub mod escape;
     pub mod findings;
+    pub mod grid;
     pub mod json;
     pub mod members;
     pub mod page;
     pub mod plan;
     pub mod review;
+    #[cfg(test)]
+    mod sample;
+    pub mod yaml_text;
 }
 
 /// Floor 3: one module per outside system. Each turns what is out there into a noun of floor 0, or the reverse.

@@ -120,7 +120,7 @@ fn longest_run(text: &str, of: char) -> usize {
 }
 
 /// Whether a character acts on what shows it, or makes two texts look alike.
-fn is_deceptive(character: char) -> bool {
+pub(crate) fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
