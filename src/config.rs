@@ -23,7 +23,13 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "REV", env = "LOCKSTEP_REVISION")]
     pub revision: Option<String>,
     /// Folder of the repository to read; may be given more than once [default: all of it]
-    #[arg(long, global = true, value_name = "DIR", env = "LOCKSTEP_PATH", value_delimiter = ',')]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "LOCKSTEP_PATH",
+        value_delimiter = ','
+    )]
     pub path: Vec<String>,
     /// Read uncommitted files of the work tree instead of a revision
     #[arg(long, global = true, env = "LOCKSTEP_WORKTREE")]
@@ -38,7 +44,13 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "NAME", env = "LOCKSTEP_CONTEXT")]
     pub context: Option<String>,
     /// Only this namespace
-    #[arg(short = 'n', long, global = true, value_name = "NAMESPACE", env = "LOCKSTEP_NAMESPACE")]
+    #[arg(
+        short = 'n',
+        long,
+        global = true,
+        value_name = "NAMESPACE",
+        env = "LOCKSTEP_NAMESPACE"
+    )]
     pub namespace: Option<String>,
     /// Address of the page, metrics and health checks [default: 127.0.0.1:8080]
     #[arg(long, global = true, value_name = "ADDR", env = "LOCKSTEP_LISTEN")]
@@ -50,7 +62,12 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "WHEN", env = "LOCKSTEP_COLOR")]
     pub color: Option<Color>,
     /// Form of the log on standard error [default: text]
-    #[arg(long, global = true, value_name = "FORMAT", env = "LOCKSTEP_LOG_FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "LOCKSTEP_LOG_FORMAT"
+    )]
     pub log_format: Option<LogFormat>,
     /// Log more; twice for still more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -133,11 +150,22 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadSettingsError {
     #[error("read the configuration file {}", file.display())]
-    ReadFile { file: PathBuf, source: std::io::Error },
+    ReadFile {
+        file: PathBuf,
+        source: std::io::Error,
+    },
     #[error("understand the configuration file {}", file.display())]
-    ParseFile { file: PathBuf, source: serde_yaml::Error },
+    ParseFile {
+        file: PathBuf,
+        source: serde_yaml::Error,
+    },
     #[error("understand `{key}: {value}` of the configuration file {}: {why}", file.display())]
-    ParseValue { file: PathBuf, key: &'static str, value: String, why: String },
+    ParseValue {
+        file: PathBuf,
+        key: &'static str,
+        value: String,
+        why: String,
+    },
 }
 
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -145,7 +173,12 @@ const INTERVAL: Duration = Duration::from_secs(60);
 impl Settings {
     /// Joins flags (which carry the environment already) with the configuration file they name.
     pub fn read(flags: &Flags) -> Result<Self, ReadSettingsError> {
-        let file = flags.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
+        let file = flags
+            .config
+            .as_deref()
+            .map(File::read)
+            .transpose()?
+            .unwrap_or_default();
         let interval = match (flags.interval, &file.interval) {
             (Some(interval), _) => interval,
             (None, Some(text)) => duration(text).map_err(|why| ReadSettingsError::ParseValue {
@@ -157,16 +190,27 @@ impl Settings {
             (None, None) => INTERVAL,
         };
         Ok(Self {
-            repository: flags.repo.clone().or(file.repo).unwrap_or_else(|| ".".into()),
+            repository: flags
+                .repo
+                .clone()
+                .or(file.repo)
+                .unwrap_or_else(|| ".".into()),
             revision: flags.revision.clone().or(file.revision),
-            paths: if flags.path.is_empty() { file.path } else { flags.path.clone() },
+            paths: if flags.path.is_empty() {
+                file.path
+            } else {
+                flags.path.clone()
+            },
             worktree: flags.worktree || file.worktree,
             interval,
             kubeconfig: flags.kubeconfig.clone().or(file.kubeconfig),
             context: flags.context.clone().or(file.context),
             allow_exec: file.allow_exec,
             namespace: flags.namespace.clone().or(file.namespace),
-            listen: flags.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            listen: flags
+                .listen
+                .or(file.listen)
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             color: flags.color.or(file.color).unwrap_or_default(),
             log_format: flags.log_format.or(file.log_format).unwrap_or_default(),
             verbose: flags.verbose,
@@ -181,19 +225,25 @@ impl Settings {
 
 impl File {
     fn read(path: &Path) -> Result<Self, ReadSettingsError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ReadSettingsError::ReadFile { file: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ReadSettingsError::ReadFile {
+            file: path.to_owned(),
+            source,
+        })?;
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        serde_yaml::from_str(&text).map_err(|source| ReadSettingsError::ParseFile { file: path.to_owned(), source })
+        serde_yaml::from_str(&text).map_err(|source| ReadSettingsError::ParseFile {
+            file: path.to_owned(),
+            source,
+        })
     }
 }
 
 /// A duration with its unit, such as `500ms`, `30s`, `5m` or `1h 30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration =
-        text.parse().map_err(|_| format!("`{text}` is not a duration: write a number with its unit, such as 30s or 5m"))?;
+    let span: jiff::SignedDuration = text.parse().map_err(|_| {
+        format!("`{text}` is not a duration: write a number with its unit, such as 30s or 5m")
+    })?;
     Duration::try_from(span).map_err(|_| format!("`{text}` is a negative duration"))
 }
 
@@ -205,7 +255,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lockstep.yaml");
         std::fs::write(&file, text).unwrap();
-        Settings::read(&Flags { config: Some(file), repo: Some("flag".into()), ..Flags::default() })
+        Settings::read(&Flags {
+            config: Some(file),
+            repo: Some("flag".into()),
+            ..Flags::default()
+        })
     }
 
     #[test]
@@ -219,8 +273,14 @@ mod tests {
 
     #[test]
     fn an_unknown_key_of_the_file_is_refused() {
-        assert!(matches!(with_file("intervall: 5m\n"), Err(ReadSettingsError::ParseFile { .. })));
-        assert!(matches!(with_file("interval: soon\n"), Err(ReadSettingsError::ParseValue { .. })));
+        assert!(matches!(
+            with_file("intervall: 5m\n"),
+            Err(ReadSettingsError::ParseFile { .. })
+        ));
+        assert!(matches!(
+            with_file("interval: soon\n"),
+            Err(ReadSettingsError::ParseValue { .. })
+        ));
     }
 
     #[test]

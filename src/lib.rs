@@ -40,6 +40,7 @@ pub mod decide {
     pub mod evidence;
     pub mod gate;
     pub mod plan;
+    pub mod references;
     #[cfg(test)]
     mod scene;
     pub mod sighting;

@@ -36,6 +36,8 @@ pub struct Evidence<'e> {
     /// Seconds since 1970, only to read the operator's lock, which is written so.
     pub unix: i64,
     pub idle_leader: IdleLeader,
+    /// Objects that Git declares, the cluster refers to, and that are not applied yet: each with its reason.
+    pub unapplied: &'e [String],
 }
 
 fn open(evidence: impl Into<String>) -> Verdict {

@@ -7,12 +7,28 @@ use crate::decide::durability::Shape;
 use crate::decide::evidence::{self, Evidence, Need};
 use crate::model::plan::{Gate, GateId, Move, Verdict};
 
-/// The gates of a write, in the order of their codes. Without evidence (others come before it) they are judged later.
-pub fn gates_of(moves: &[Move], evidence: Option<&Evidence<'_>>) -> Vec<Gate> {
+/// What the gates of one write are judged on.
+#[derive(Clone, Copy)]
+pub enum Grounds<'e> {
+    /// Nothing yet: other writes come before it.
+    Later,
+    /// There is no live object: only what the new one refers to can hold it.
+    Absent {
+        unapplied: &'e [String],
+    },
+    Live(&'e Evidence<'e>),
+}
+
+/// The gates of a write, in the order of their codes.
+pub fn gates_of(moves: &[Move], grounds: Grounds<'_>) -> Vec<Gate> {
     let mut gates: Vec<Gate> = Vec::new();
     for one in moves {
         for &id in protecting(one) {
-            let verdict = evidence.map_or(Verdict::Later, |evidence| judge(id, one, evidence));
+            let verdict = match grounds {
+                Grounds::Later => Verdict::Later,
+                Grounds::Absent { unapplied } => references_applied(unapplied),
+                Grounds::Live(evidence) => judge(id, one, evidence),
+            };
             match gates.iter_mut().find(|gate| gate.id == id) {
                 Some(known) if known.verdict.is_open() => known.verdict = verdict,
                 Some(_) => {}
@@ -24,15 +40,25 @@ pub fn gates_of(moves: &[Move], evidence: Option<&Evidence<'_>>) -> Vec<Gate> {
     gates
 }
 
+fn references_applied(unapplied: &[String]) -> Verdict {
+    if unapplied.is_empty() {
+        Verdict::Open("what it refers to is applied, as far as Git declares it".into())
+    } else {
+        Verdict::Closed(unapplied.join("; "))
+    }
+}
+
 /// What must hold before a write with this move.
 fn protecting(one: &Move) -> &'static [GateId] {
     use GateId::{
         ConfigInForce, LeaderLive, LeaderStays, Mark, MembersHealthy, NothingElseRunning,
-        OperatorCaughtUp, Promotable, SyncSatisfied,
+        OperatorCaughtUp, Promotable, ReferencesApplied, SyncSatisfied,
     };
     match one {
-        Move::Create | Move::Record => &[],
-        Move::Settings | Move::Spell => &[NothingElseRunning],
+        Move::Record => &[],
+        Move::Create => &[ReferencesApplied],
+        Move::Settings => &[ReferencesApplied, NothingElseRunning],
+        Move::Spell => &[NothingElseRunning],
         Move::Loosen | Move::Grow { .. } => &[LeaderLive, NothingElseRunning],
         Move::Climb { .. } => &[
             LeaderLive,
@@ -84,6 +110,7 @@ fn judge(id: GateId, one: &Move, evidence: &Evidence<'_>) -> Verdict {
         return Verdict::Open(format!("{leaver} neither streams nor stands in /sync"));
     }
     match id {
+        GateId::ReferencesApplied => references_applied(evidence.unapplied),
         GateId::LeaderLive => evidence::leader_live(evidence),
         GateId::ConfigInForce => evidence::config_in_force(evidence),
         GateId::SyncSatisfied => evidence::sync_satisfied(evidence, standbys),

@@ -11,7 +11,7 @@ use crate::decide::compare::{Comparison, compare};
 use crate::decide::digest::{APPLIED, APPLYING, is_known};
 use crate::decide::durability::{Shape, in_force};
 use crate::decide::evidence::{Evidence, IdleLeader};
-use crate::decide::gate::gates_of;
+use crate::decide::gate::{Grounds, gates_of};
 use crate::decide::sighting::{Moment, Sighting};
 use crate::decide::steps::{self, Route};
 use crate::model::cluster::ClusterSpec;
@@ -41,6 +41,8 @@ pub struct Inputs<'i> {
     /// Seconds since 1970 (see `Evidence::unix`).
     pub unix: i64,
     pub idle_leader: IdleLeader,
+    /// See `Evidence::unapplied`.
+    pub unapplied: &'i [String],
 }
 
 /// Decides for one cluster.
@@ -73,7 +75,7 @@ pub fn plan(inputs: &Inputs<'_>) -> ClusterPlan {
     };
     plan.in_force = in_force(Some(&desired.spec), stored_spec, Some(seen));
     match (&seen.live, &stored) {
-        (None, _) | (_, None) => plan_creation(&mut plan, desired),
+        (None, _) | (_, None) => plan_creation(&mut plan, desired, inputs.unapplied),
         (Some(_), Some(Err(why))) => {
             plan.because = Some(format!("the live object cannot be read: {why}"));
         }
@@ -106,7 +108,7 @@ fn blank(inputs: &Inputs<'_>) -> ClusterPlan {
     }
 }
 
-fn plan_creation(plan: &mut ClusterPlan, desired: &DesiredCluster) {
+fn plan_creation(plan: &mut ClusterPlan, desired: &DesiredCluster, unapplied: &[String]) {
     plan.declared = Some(Arc::new(crate::decide::digest::without_own_annotations(
         &desired.document.value,
     )));
@@ -119,7 +121,7 @@ fn plan_creation(plan: &mut ClusterPlan, desired: &DesiredCluster) {
     }];
     match steps::to_create(desired) {
         Err(why) => refuse(plan, &why),
-        Ok(route) => take(plan, route, None),
+        Ok(route) => take(plan, route, Grounds::Absent { unapplied }),
     }
 }
 
@@ -176,23 +178,24 @@ fn plan_change(
         now: inputs.now,
         unix: inputs.unix,
         idle_leader: inputs.idle_leader,
+        unapplied: inputs.unapplied,
     };
     plan.state = if applying {
         State::InTransition
     } else {
         State::Pending
     };
-    take(plan, route, Some(&evidence));
+    take(plan, route, Grounds::Live(&evidence));
 }
 
 /// Puts the route into the plan: the first step's gates judged, the others' to be judged later.
-fn take(plan: &mut ClusterPlan, route: Route, evidence: Option<&Evidence<'_>>) {
+fn take(plan: &mut ClusterPlan, route: Route, first: Grounds<'_>) {
     if plan.state == State::Unknown {
         plan.state = State::Pending;
     }
     plan.steps = route.steps;
     for (index, step) in plan.steps.iter_mut().enumerate() {
-        step.gates = gates_of(&step.moves, evidence.filter(|_| index == 0));
+        step.gates = gates_of(&step.moves, if index == 0 { first } else { Grounds::Later });
     }
     let Some(first) = plan.steps.first().filter(|first| !first.is_open()) else {
         return;

@@ -109,6 +109,7 @@ impl Story {
             now: Moment(Duration::from_secs(10 * self.looks)),
             unix: 1_000,
             idle_leader: self.idle_leader,
+            unapplied: &[],
         })
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::desired::Source;
 use super::field::FieldPath;
 use super::finding::{Finding, Place};
-use super::key::Key;
+use super::key::{Key, Kind};
 use super::observed::{LiveObject, ObservedCluster};
 
 /// Where a cluster stands between Git and live.
@@ -175,6 +175,8 @@ pub struct Gate {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum GateId {
+    /// The objects it refers to, as far as Git declares them, are applied.
+    ReferencesApplied,
     /// P0: a leader holds the lock and renews it.
     LeaderLive,
     /// P1: Patroni's configuration is what the live object asks for, and a loop has run with it.
@@ -199,6 +201,7 @@ impl GateId {
     /// The short name used in `domain` tables and in JSON.
     pub fn code(self) -> &'static str {
         match self {
+            Self::ReferencesApplied => "references",
             Self::LeaderLive => "P0",
             Self::ConfigInForce => "P1",
             Self::SyncSatisfied => "P2",
@@ -213,6 +216,7 @@ impl GateId {
 
     pub fn words(self) -> &'static str {
         match self {
+            Self::ReferencesApplied => "references applied",
             Self::LeaderLive => "leader live",
             Self::ConfigInForce => "configuration in force",
             Self::SyncSatisfied => "synchronous standbys listed",
@@ -348,12 +352,29 @@ impl<'p> OpenStep<'p> {
     }
 }
 
+/// What was decided for an object that clusters refer to: a profile, a configuration, an object storage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SupportingPlan {
+    pub kind: Kind,
+    pub key: Key,
+    /// One of in-sync, pending, waiting, blocked, drifted, unknown.
+    pub state: State,
+    pub because: Option<String>,
+    pub place: Place,
+    pub differences: Vec<Difference>,
+    /// Both sides of the text diff, as for clusters.
+    pub declared: Arc<Value>,
+    pub live: Option<Arc<Value>>,
+}
+
 /// Everything decided in one pass, from one revision of the repository and one look at the cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     pub source: Source,
     /// In the order of their keys.
-    pub clusters: Vec<ClusterPlan>,
+    pub clusters: Vec<Arc<ClusterPlan>>,
+    /// In the order in which they are applied.
+    pub supporting: Vec<Arc<SupportingPlan>>,
     /// What belongs to no cluster.
     pub findings: Vec<Finding>,
 }
