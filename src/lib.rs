@@ -17,6 +17,7 @@
 
 /// Floor 0: the nouns. Plain values and how they are read from text; no IO, no clock, no logging.
 pub mod model {
+    pub mod carried;
     pub mod cluster;
     pub mod crd;
     pub mod desired;
@@ -28,6 +29,7 @@ pub mod model {
     pub mod patroni;
     pub mod plan;
     pub mod schema;
+    pub mod spelling;
     pub mod yaml;
 }
 

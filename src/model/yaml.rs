@@ -95,8 +95,8 @@ pub struct Text<'t> {
     /// What serde_yaml makes of it; `None` where it was not asked or refused. Use only parts that `tree` agrees with.
     pub value: Option<Value>,
     pub problems: Vec<Problem>,
-    /// Nothing of this document's text is unknown.
-    pub is_whole: bool,
+    /// From the line where reading stopped; `None` where nothing of the document is unknown.
+    pub unread: Option<&'t [u8]>,
 }
 
 /// A file as its documents; empty ones are left out.
@@ -202,11 +202,11 @@ fn document<'t>(chunk: &'t [u8], first_line: u32, limits: &Limits) -> Option<Tex
         return Some(Text {
             tree: written.tree,
             value: None,
+            unread: Some(from_line(chunk, problem.mark.line - first_line)),
             problems: vec![problem],
-            is_whole: false,
         });
     }
-    if written.is_whole
+    if written.stopped.is_none()
         && written
             .tree
             .root()
@@ -218,7 +218,7 @@ fn document<'t>(chunk: &'t [u8], first_line: u32, limits: &Limits) -> Option<Tex
         written.problems.push(problem);
     }
     let mut value = None;
-    if written.is_whole {
+    if written.stopped.is_none() {
         match Value::deserialize(serde_yaml::Deserializer::from_str(text)) {
             Ok(read) => value = Some(read),
             // Refused already, with its place, by the first reading.
@@ -238,7 +238,7 @@ fn document<'t>(chunk: &'t [u8], first_line: u32, limits: &Limits) -> Option<Tex
                 written
                     .problems
                     .push(syntax(text, first_line - 1, mark, words));
-                written.is_whole = false;
+                written.stopped = Some(mark);
             }
         }
     }
@@ -246,8 +246,18 @@ fn document<'t>(chunk: &'t [u8], first_line: u32, limits: &Limits) -> Option<Tex
         tree: written.tree,
         value,
         problems: written.problems,
-        is_whole: written.is_whole,
+        unread: written
+            .stopped
+            .map(|mark| from_line(chunk, mark.line.saturating_sub(first_line))),
     })
+}
+
+/// Without its first so many lines.
+fn from_line(chunk: &[u8], lines: u32) -> &[u8] {
+    let skipped = chunk
+        .split_inclusive(|&byte| byte == b'\n')
+        .take(lines as usize);
+    &chunk[skipped.map(<[u8]>::len).sum()..]
 }
 
 /// The text, or what stands before the first character that YAML forbids, up to the last whole line.

@@ -18,7 +18,11 @@ fn told(bytes: &[u8]) -> String {
         writeln!(out, "{line}:{column} {level}[{id}] {}", problem.message).unwrap();
     }
     for text in &file.documents {
-        let whole = if text.is_whole { "whole" } else { "cut" };
+        let whole = if text.unread.is_none() {
+            "whole"
+        } else {
+            "cut"
+        };
         let value = text.value.as_ref().map_or("-".into(), Value::to_string);
         writeln!(out, "{whole} {value}").unwrap();
     }

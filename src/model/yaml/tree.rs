@@ -55,8 +55,8 @@ struct Field<'t> {
 pub struct Written<'t> {
     pub tree: Tree<'t>,
     pub problems: Vec<Problem>,
-    /// The text was read to its end; what comes after the place of a syntax error is not known.
-    pub is_whole: bool,
+    /// Where reading stopped; `None` where the text was read to its end.
+    pub stopped: Option<Mark>,
 }
 
 /// Reads the text of one document. `first_line` is the file's line at which the text begins.
@@ -73,17 +73,20 @@ pub fn read<'t>(text: &'t str, first_line: u32, limits: &Limits) -> Written<'t> 
         aliased: 0,
         problems: Vec::new(),
     };
-    let is_whole = match reader.run(text) {
-        Ok(()) => true,
-        Err(problem) => {
-            reader.problems.push(*problem);
-            false
-        }
-    };
+    let stopped = reader.run(text).err().map(|problem| {
+        // A tab is told a line below the place where the parser stopped.
+        let line = problem.mark.line.saturating_sub(1).max(first_line);
+        let mark = Mark {
+            line,
+            ..problem.mark
+        };
+        reader.problems.push(*problem);
+        mark
+    });
     Written {
         tree: reader.tree,
         problems: reader.problems,
-        is_whole,
+        stopped,
     }
 }
 
