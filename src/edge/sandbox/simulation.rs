@@ -6,3 +6,4 @@
 
 pub mod patroni;
 pub mod wal;
+pub mod webhooks;

@@ -508,10 +508,8 @@ impl Patroni {
             self.renew(&leader, false);
             self.choose_synchronous(&leader);
             self.begin_builds();
-        } else if self.is_initialized && !self.config.is_paused {
-            if self.is_lock_free() {
-                self.elect();
-            }
+        } else if self.is_initialized && !self.config.is_paused && self.is_lock_free() {
+            self.elect();
         }
         self.release_stopping();
     }
@@ -575,7 +573,7 @@ impl Patroni {
         self.renew(name, true);
         self.touch(name);
         self.next_loop = self.now + self.config.loop_wait;
-        self.choose_synchronous(&name.to_owned());
+        self.choose_synchronous(name);
     }
 
     fn is_stuck(member: &Member) -> bool {
