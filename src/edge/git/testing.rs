@@ -117,10 +117,8 @@ impl Sample {
         for (path, mode, id) in entries {
             match path.iter().position(|byte| *byte == b'/') {
                 Some(slash) => {
-                    below
-                        .entry(&path[..slash])
-                        .or_default()
-                        .push((&path[slash + 1..], *mode, *id))
+                    let entries = below.entry(&path[..slash]).or_default();
+                    entries.push((&path[slash + 1..], *mode, *id));
                 }
                 None => here.push((path.to_vec(), *mode, *id)),
             }
