@@ -12,6 +12,8 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
 use crate::decide::evidence::IdleLeader;
+use crate::edge::apiserver::ConnectSettings;
+use crate::edge::git;
 
 /// Flags that every command understands.
 #[derive(Debug, Clone, Default, Args)]
@@ -220,6 +222,28 @@ impl Settings {
             },
             namespaces: file.namespaces,
         })
+    }
+}
+
+impl Settings {
+    /// What `edge::git` is told.
+    pub fn git(&self) -> git::Settings {
+        git::Settings {
+            repository: self.repository.clone(),
+            revision: self.revision.clone(),
+            paths: self.paths.clone(),
+            worktree: self.worktree,
+            limits: git::Limits::default(),
+        }
+    }
+
+    /// What `edge::apiserver` is told.
+    pub fn connect(&self) -> ConnectSettings {
+        ConnectSettings {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            allow_exec: self.allow_exec,
+        }
     }
 }
 

@@ -82,8 +82,10 @@ pub mod run {
     pub mod daemon;
     pub mod demo;
     pub mod desired;
+    pub mod observer;
     pub mod reconcile;
     pub mod review;
+    pub mod survey;
 }
 
 pub mod cli;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::decide::compare::{Comparison, compare};
 use crate::decide::digest::{APPLIED, APPLYING, is_known};
-use crate::decide::durability::{Shape, in_force};
+use crate::decide::durability::in_force;
 use crate::decide::evidence::{Evidence, IdleLeader};
 use crate::decide::gate::{Grounds, gates_of};
 use crate::decide::sighting::{Moment, Sighting};
@@ -297,7 +297,29 @@ fn generated_by(live: &LiveObject) -> Option<String> {
     })
 }
 
-/// The target of a transition, for those who only need to know where a cluster is going.
-pub fn target(desired: &DesiredCluster) -> Shape {
-    Shape::of(&desired.spec)
+
+/// What became of a write that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setback {
+    /// Somebody else wrote meanwhile: the next pass plans from what is.
+    Conflict,
+    /// It may succeed later by itself.
+    Retry(String),
+    /// It will not: a person has to act.
+    Refused(String),
+}
+
+/// The plan as it stands after its first step, or the write of a supporting object, did not succeed.
+pub fn set_back(state: &mut State, because: &mut Option<String>, setback: &Setback) {
+    match setback {
+        Setback::Conflict => {}
+        Setback::Retry(why) => {
+            *state = State::Waiting;
+            *because = Some(why.clone());
+        }
+        Setback::Refused(why) => {
+            *state = State::Blocked;
+            *because = Some(why.clone());
+        }
+    }
 }

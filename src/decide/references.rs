@@ -3,12 +3,15 @@
 //! A supporting object (profile, configurations, object storage) is one write: it is carried as Git has it, before the
 //! clusters that refer to it. Whether it is pending, drifted or in sync is told apart as for clusters.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::decide::compare::compare;
 use crate::decide::digest::{APPLIED, is_known, without_own_annotations};
 use crate::model::desired::Supporting;
 use crate::model::key::{Key, Kind};
+use crate::model::manifest::Document;
 use crate::model::observed::LiveObject;
 use crate::model::plan::{State, SupportingPlan};
 
@@ -48,6 +51,34 @@ pub fn references(document: &Value, namespace: &str) -> Vec<(Kind, Key)> {
         at("/spec/replicateFrom/storage/sgObjectStorage"),
     );
     found
+}
+
+/// Supporting objects that Git declares and that are not applied, each with the reason.
+pub type Unapplied = BTreeMap<(Kind, Key), String>;
+
+/// What a cluster refers to and has to wait for, in words.
+pub fn held_by(document: &Document, unapplied: &Unapplied) -> Vec<String> {
+    references(&document.value, &document.key.namespace)
+        .into_iter()
+        .filter_map(|reference| {
+            let why = unapplied.get(&reference)?;
+            Some(format!("{} {} is not applied: {why}", reference.0.kind, reference.1))
+        })
+        .collect()
+}
+
+/// Why the clusters that refer to this object wait; `None` where they need not.
+pub fn unapplied(plan: &SupportingPlan) -> Option<String> {
+    match plan.state {
+        State::InSync | State::Drifted => None,
+        State::Pending => Some("it is written first".into()),
+        State::InTransition
+        | State::Waiting
+        | State::Blocked
+        | State::Suspended
+        | State::Refused
+        | State::Unknown => Some(plan.because.clone().unwrap_or_else(|| plan.state.word().to_owned())),
+    }
 }
 
 /// Decides for one supporting object. `live` is `Err` where the live side could not be read.

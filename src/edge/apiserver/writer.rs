@@ -16,7 +16,7 @@ use super::adopt::{MANAGER, take_over};
 use super::decode::live_object;
 use super::failure::{Failure, lacks_permission, redact};
 use super::kinds::Watched;
-use crate::decide::digest::{APPLIED, without_own_annotations};
+use crate::decide::references;
 use crate::model::desired::Supporting;
 use crate::model::field::FieldPath;
 use crate::model::key::{Key, Kind};
@@ -112,9 +112,7 @@ impl Writer {
         object: &Supporting,
         base: Option<&LiveObject>,
     ) -> Result<LiveObject, WriteError> {
-        let mut value = without_own_annotations(&object.document.value);
-        value["metadata"]["annotations"][APPLIED] = object.digest.clone().into();
-        self.write(&object.key, value, base, &[]).await
+        self.write(&object.key, references::object(object, base), base, &[]).await
     }
 
     async fn write(

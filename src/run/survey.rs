@@ -1,0 +1,124 @@
+//! Both sides read once for a command: what a revision declares, what is live, and one report made of them.
+//!
+//! Never writes. `apply` takes a survey apart and gives its observer a writer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::decide::evidence::IdleLeader;
+use crate::decide::references::{Unapplied, unapplied};
+use crate::edge::apiserver::{ReadClusterError, Reader, Scope};
+use crate::model::desired::Desired;
+use crate::model::key::Key;
+use crate::model::plan::{ClusterPlan, Report, SupportingPlan};
+use crate::run::observer::Observer;
+
+/// How long a command waits for the first lists of a slow server.
+const FIRST_LISTS: Duration = Duration::from_secs(30);
+
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    #[error("no manifest of {} at {revision}", keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    FindManifest { keys: Vec<Key>, revision: String },
+    #[error(transparent)]
+    ReadCluster(#[from] ReadClusterError),
+}
+
+/// What a command works on.
+pub struct Survey {
+    pub desired: Arc<Desired>,
+    pub observer: Observer,
+    /// The clusters asked for, all of them declared.
+    pub keys: BTreeSet<Key>,
+    /// Whether single clusters were asked for; supporting objects are then those that they refer to.
+    pub is_narrowed: bool,
+    _watches: DropGuard,
+}
+
+impl Survey {
+    /// Starts the watches and waits for their first lists. `asked` empty: everything declared in `namespace`.
+    pub async fn open(
+        desired: Arc<Desired>,
+        client: Client,
+        namespace: Option<&str>,
+        idle_leader: IdleLeader,
+        asked: &[Key],
+    ) -> Result<Self, SurveyError> {
+        let keys = declared(&desired, namespace, asked)?;
+        let cancel = CancellationToken::new();
+        let scope = Scope { namespace: namespace.map(str::to_owned) };
+        let reader = Reader::start(client, scope, cancel.clone());
+        let watches = cancel.drop_guard();
+        reader.synced(FIRST_LISTS).await?;
+        let is_narrowed = !asked.is_empty() || namespace.is_some();
+        Ok(Self { desired, observer: Observer::new(reader, idle_leader), keys, is_narrowed, _watches: watches })
+    }
+
+    /// Looks at the clusters whenever something of them changes, for so long.
+    pub async fn observe(&mut self, length: Duration) {
+        let end = Instant::now() + length;
+        loop {
+            for key in &self.keys {
+                // What cannot be read is said by the plan.
+                drop(self.observer.look(key));
+            }
+            if timeout_at(end, self.observer.reader.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Decides for every cluster asked for, as of now.
+    pub fn report(&mut self) -> Report {
+        let supporting = self.supporting();
+        let held: Unapplied = supporting
+            .iter()
+            .filter_map(|plan| Some(((plan.kind.clone(), plan.key.clone()), unapplied(plan)?)))
+            .collect();
+        let desired = Arc::clone(&self.desired);
+        let clusters: Vec<Arc<ClusterPlan>> = self
+            .keys
+            .iter()
+            .filter_map(|key| self.observer.plan(&desired, key, &held))
+            .map(Arc::new)
+            .collect();
+        Report { source: desired.source.clone(), clusters, supporting, findings: desired.findings.clone() }
+    }
+
+    fn supporting(&self) -> Vec<Arc<SupportingPlan>> {
+        let referred: BTreeMap<_, ()> = self
+            .keys
+            .iter()
+            .filter_map(|key| self.desired.clusters.get(key))
+            .flat_map(|one| crate::decide::references::references(&one.document.value, &one.document.key.namespace))
+            .map(|reference| (reference, ()))
+            .collect();
+        let is_asked = |kind: &crate::model::key::Kind, key: &Key| {
+            !self.is_narrowed || referred.contains_key(&(kind.clone(), key.clone()))
+        };
+        self.desired
+            .supporting
+            .iter()
+            .filter(|one| is_asked(&one.kind, &one.key))
+            .map(|one| Arc::new(self.observer.plan_supporting(one)))
+            .collect()
+    }
+}
+
+fn declared(desired: &Desired, namespace: Option<&str>, asked: &[Key]) -> Result<BTreeSet<Key>, SurveyError> {
+    let all = desired.clusters.keys().chain(desired.refused.keys());
+    if asked.is_empty() {
+        return Ok(all.filter(|key| namespace.is_none_or(|namespace| key.namespace == namespace)).cloned().collect());
+    }
+    let all: BTreeSet<&Key> = all.collect();
+    let missing: Vec<Key> = asked.iter().filter(|key| !all.contains(key)).cloned().collect();
+    if missing.is_empty() {
+        return Ok(asked.iter().cloned().collect());
+    }
+    Err(SurveyError::FindManifest { keys: missing, revision: desired.source.revision.clone() })
+}
