@@ -4,6 +4,9 @@
 //! with `decide`: it is what a plan is tried against. Pure machines (`wal`, `patroni`, `spec`, `operator`, `webhooks`,
 //! `objects`) know elapsed time and JSON only; thin glue around them talks to the API server as any operator would.
 
+pub mod objects;
+pub mod operator;
 pub mod patroni;
+pub mod spec;
 pub mod wal;
 pub mod webhooks;
