@@ -59,8 +59,10 @@ pub mod show {
     pub mod findings;
     pub mod grid;
     pub mod json;
+    pub mod mask;
     pub mod members;
     pub mod page;
+    pub mod palette;
     pub mod plan;
     pub mod review;
     #[cfg(test)]

@@ -1,9 +1,20 @@
 //! Small values that the tests of this floor show: members, clusters, plans. Built by hand, never by a decision.
 
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::model::desired::Source;
+use crate::model::field::FieldPath;
+use crate::model::finding::{Finding, Place};
 use crate::model::key::Key;
-use crate::model::observed::{Member, ObservedCluster, ObservedPatroni};
+use crate::model::observed::{LiveObject, Member, ObservedCluster, ObservedPatroni};
 use crate::model::patroni::{
     Annotations, LeaderRecord, MemberStatus, PatroniConfig, Seen, SyncState,
+};
+use crate::model::plan::{
+    Change, ClusterPlan, Difference, Durability, ForceVerdict, Gate, GateId, InForce, LastWrite,
+    Move, State, Step, Verdict,
 };
 
 pub fn annotations(pairs: &[(&str, &str)]) -> Annotations {
@@ -74,5 +85,194 @@ pub fn cluster(base: &str, sync: &str, members: Vec<Member>) -> ObservedCluster 
         },
         stateful_set: Seen::Value(None),
         operations: Seen::Value(Vec::new()),
+    }
+}
+
+pub const FILE: &str = "clusters/sync-cluster.yaml";
+
+pub fn source() -> Source {
+    Source {
+        repository: "https://git.example/databases.git".into(),
+        revision: "main".into(),
+        commit: Some("4f1c2d3e5a6b7c8d9e0f4f1c2d3e5a6b7c8d9e0f".into()),
+    }
+}
+
+pub fn place(line: usize, column: usize) -> Place {
+    Place {
+        file: FILE.into(),
+        line,
+        column,
+    }
+}
+
+pub fn gate(id: GateId, verdict: Verdict) -> Gate {
+    Gate { id, verdict }
+}
+
+pub fn durability(standbys: u32, strict: bool) -> Durability {
+    Durability { strict, standbys }
+}
+
+/// The seed's cluster with four members of which three stream, none of them listed in `/sync`.
+pub fn sync_cluster(sync: &str) -> ObservedCluster {
+    const AT: u64 = 100 << 20;
+    let mut cluster = cluster(
+        "sync-cluster",
+        sync,
+        vec![
+            leading("sync-cluster-0", "3.3.3", "10.244.0.11:7433", 2),
+            standby("sync-cluster-1", "3.3.3", "10.244.0.10:7433", 2, AT),
+            standby("sync-cluster-2", "3.3.3", "10.244.0.4:7433", 2, AT),
+            standby("sync-cluster-3", "3.3.3", "10.244.0.8:7433", 2, AT),
+        ],
+    );
+    cluster.patroni.initialize = Some("7373750354182599290".into());
+    cluster.live = Some(LiveObject {
+        value: document(4, "async"),
+        resource_version: "4711".into(),
+        managers: Vec::new(),
+    });
+    cluster
+}
+
+/// What Git or live says of the seed's cluster.
+pub fn document(instances: u32, mode: &str) -> Value {
+    json!({
+        "apiVersion": "stackgres.io/v1",
+        "kind": "SGCluster",
+        "metadata": {"namespace": "failover", "name": "sync-cluster"},
+        "spec": {
+            "postgres": {"version": "16.1"},
+            "instances": instances,
+            "sgInstanceProfile": "size-s",
+            "pods": {"persistentVolume": {"size": "10Gi"}},
+            "replication": {"mode": mode, "role": "ha-read", "syncInstances": 1},
+        },
+    })
+}
+
+/// async to sync-all, held by one frozen standby.
+pub fn waiting_plan() -> ClusterPlan {
+    let mode = FieldPath::of(["spec", "replication", "mode"]);
+    let change = Change {
+        path: mode.clone(),
+        from: Some(json!("async")),
+        to: Some(json!("sync-all")),
+    };
+    let because = "sync-cluster-2 has not passed 0/6400000 yet";
+    let open = |reason: &str| Verdict::Open(reason.into());
+    ClusterPlan {
+        key: Key::new("failover", "sync-cluster"),
+        state: State::Waiting,
+        because: Some(because.into()),
+        place: Some(place(1, 1)),
+        differences: vec![Difference {
+            path: mode,
+            declared: Some(json!("sync-all")),
+            live: Some(json!("async")),
+            place: Some(place(17, 5)),
+            last_write: None,
+        }],
+        undone: Vec::new(),
+        steps: vec![Step {
+            moves: vec![Move::Climb { standbys: 3 }],
+            changes: vec![change],
+            why: "all three standbys are there, so the climb is one write".into(),
+            gates: vec![
+                gate(GateId::LeaderLive, open("sync-cluster-0 renewed its lock")),
+                gate(GateId::ConfigInForce, open("a loop has run with it")),
+                gate(GateId::MembersHealthy, open("3 of 3 standbys stream")),
+                gate(
+                    GateId::NothingElseRunning,
+                    open("no lock, operation or rollout"),
+                ),
+                gate(
+                    GateId::OperatorCaughtUp,
+                    Verdict::Unknown("the StatefulSet was not seen".into()),
+                ),
+                gate(GateId::Mark, Verdict::Closed(because.into())),
+            ],
+            durability_before: durability(0, false),
+            durability_after: durability(3, false),
+            more_follow: false,
+            object: Arc::new(document(4, "sync-all")),
+        }],
+        findings: vec![
+            Finding::note(
+                "sync-instances-no-effect",
+                "spec.replication.syncInstances has no effect in mode sync-all",
+            )
+            .at(place(19, 5))
+            .on(FieldPath::of(["spec", "replication", "syncInstances"]))
+            .help("remove it, or use mode sync"),
+        ],
+        in_force: InForce {
+            declared: Some(durability(3, false)),
+            stored: Some(durability(0, false)),
+            configured: Ok(durability(0, false)),
+            listed: Ok(Vec::new()),
+            streaming: ["1", "2", "3"]
+                .iter()
+                .map(|index| format!("sync-cluster-{index}"))
+                .collect(),
+            verdict: ForceVerdict::NotInForce(
+                "Patroni is configured for asynchronous, not for 3 synchronous standbys".into(),
+            ),
+        },
+        live: Some(Arc::new(document(4, "async"))),
+        declared: Some(Arc::new(document(4, "sync-all"))),
+        observed: Some(Arc::new(sync_cluster(""))),
+    }
+}
+
+/// The same cluster once everything is in force.
+pub fn in_sync_plan() -> ClusterPlan {
+    let standbys: Vec<String> = ["1", "2", "3"]
+        .iter()
+        .map(|index| format!("sync-cluster-{index}"))
+        .collect();
+    let all = durability(3, false);
+    ClusterPlan {
+        state: State::InSync,
+        because: None,
+        differences: Vec::new(),
+        steps: Vec::new(),
+        in_force: InForce {
+            declared: Some(all),
+            stored: Some(all),
+            configured: Ok(all),
+            listed: Ok(standbys.clone()),
+            streaming: standbys.clone(),
+            verdict: ForceVerdict::InForce,
+        },
+        live: Some(Arc::new(document(4, "sync-all"))),
+        observed: Some(Arc::new(sync_cluster(&standbys.join(",")))),
+        ..waiting_plan()
+    }
+}
+
+/// Somebody has scaled by hand.
+#[expect(dead_code, reason = "shown by the plan")]
+pub fn drifted_plan() -> ClusterPlan {
+    ClusterPlan {
+        key: Key::new("failover", "billing"),
+        state: State::Drifted,
+        because: Some("spec.instances was changed, last write by kubectl".into()),
+        differences: vec![Difference {
+            path: FieldPath::of(["spec", "instances"]),
+            declared: Some(json!(4)),
+            live: Some(json!(5)),
+            place: Some(place(7, 3)),
+            last_write: Some(LastWrite {
+                manager: "kubectl".into(),
+                operation: "Update".into(),
+                subresource: Some("scale".into()),
+                time: Some("2026-11-22T09:14:03Z".into()),
+            }),
+        }],
+        findings: Vec::new(),
+        live: Some(Arc::new(document(5, "sync-all"))),
+        ..in_sync_plan()
     }
 }
