@@ -55,6 +55,7 @@ pub mod decide {
 /// Floor 2: words and pictures. Pure rendering of what was decided; every value is escaped for where it is shown.
 pub mod show {
     pub mod diff;
+    pub mod durability;
     pub mod escape;
     pub mod findings;
     pub mod grid;

@@ -16,7 +16,7 @@ use super::yaml_text::{self, Line};
 use crate::model::desired::Source;
 use crate::model::field::FieldPath;
 use crate::model::finding::Place;
-use crate::model::plan::ClusterPlan;
+use crate::model::plan::{ClusterPlan, Difference, State, SupportingPlan};
 
 /// Equal lines around a change.
 const CONTEXT: usize = 3;
@@ -63,13 +63,36 @@ pub fn unified(plan: &ClusterPlan, source: &Source, palette: &Palette) -> String
     with_sides_of(plan, source, |sides| between(sides, palette))
 }
 
+/// The diff of an object that clusters refer to; empty where there is none, or where live could not be read.
+pub fn unified_supporting(plan: &SupportingPlan, source: &Source, palette: &Palette) -> String {
+    if plan.state == State::Unknown {
+        return String::new();
+    }
+    let place = |path: &FieldPath| place_in(&plan.differences, Some(&plan.place), path);
+    let name = format!("{} {}", plan.kind.kind, plan.key);
+    let presence = match plan.live {
+        Some(_) => "",
+        None => " (absent)",
+    };
+    between(
+        &Sides {
+            left: plan.live.as_deref(),
+            right: Some(&plan.declared),
+            left_label: format!("live {name}{presence}"),
+            right_label: right_label(Some(&plan.place), source),
+            place: &place,
+        },
+        palette,
+    )
+}
+
 /// The two sides of a plan: what is live, and what Git declares.
 pub fn with_sides_of<T>(
     plan: &ClusterPlan,
     source: &Source,
     show: impl FnOnce(&Sides<'_>) -> T,
 ) -> T {
-    let place = |path: &FieldPath| place_in(plan, path);
+    let place = |path: &FieldPath| place_in(&plan.differences, plan.place.as_ref(), path);
     let version = plan
         .observed
         .as_ref()
@@ -85,17 +108,17 @@ pub fn with_sides_of<T>(
             plan.key,
             version.as_deref().unwrap_or("absent")
         ),
-        right_label: match &plan.place {
-            Some(place) => format!(
-                "git {}:{} ({})",
-                place.file,
-                place.line,
-                short_commit(source)
-            ),
-            None => format!("git ({})", short_commit(source)),
-        },
+        right_label: right_label(plan.place.as_ref(), source),
         place: &place,
     })
+}
+
+fn right_label(place: Option<&Place>, source: &Source) -> String {
+    let commit = short_commit(source);
+    match place {
+        Some(place) => format!("git {}:{} ({commit})", place.file, place.line),
+        None => format!("git ({commit})"),
+    }
 }
 
 /// The first seven digits of the commit, or the words for uncommitted files.
@@ -223,21 +246,25 @@ fn label(sides: &Sides<'_>, changed: &[&FieldPath]) -> String {
 }
 
 /// The place of the difference that a field belongs to; the manifest's beginning where there is none.
-fn place_in(plan: &ClusterPlan, path: &FieldPath) -> Option<Place> {
-    let around = plan
-        .differences
+fn place_in(
+    differences: &[Difference],
+    beginning: Option<&Place>,
+    path: &FieldPath,
+) -> Option<Place> {
+    let around = differences
         .iter()
         .filter(|difference| path.starts_with(&difference.path))
         .max_by_key(|difference| difference.path.0.len());
     let inside = || {
-        plan.differences
+        differences
             .iter()
             .find(|difference| difference.path.starts_with(path))
     };
     around
         .or_else(inside)
-        .and_then(|difference| difference.place.clone())
-        .or_else(|| plan.place.clone())
+        .and_then(|difference| difference.place.as_ref())
+        .or(beginning)
+        .cloned()
 }
 
 fn common_start(one: &str, other: &str) -> usize {
@@ -346,6 +373,21 @@ mod tests {
     }
 
     #[test]
+    fn what_clusters_refer_to_is_compared_too() {
+        let plan = sample::profile_plan();
+        insta::assert_snapshot!(unified_supporting(&plan, &sample::source(), &Palette::PLAIN), @r"
+        --- live SGInstanceProfile failover/size-s
+        +++ git clusters/profile.yaml:1 (4f1c2d3)
+        @@ spec.memory · clusters/profile.yaml:1 @@
+         kind: SGInstanceProfile
+         spec:
+           cpu: '1'
+        -  memory: 2Gi
+        +  memory: 4Gi
+        ");
+    }
+
+    #[test]
     fn a_refused_manifest_is_compared_with_nothing() {
         let mut plan = sample::waiting_plan();
         plan.declared = None;
@@ -391,7 +433,7 @@ mod tests {
         @@ spec.password @@
          spec:
         -  password: (masked)
-        +  password: (masked, another value)
+        +  password: (masked and changed)
            x: 1
         ");
     }

@@ -11,7 +11,7 @@ use crate::model::field::{FieldPath, Segment};
 
 pub const MASKED: &str = "(masked)";
 /// On the right side of a difference whose left side has another value.
-pub const MASKED_OTHER: &str = "(masked, another value)";
+pub const MASKED_OTHER: &str = "(masked and changed)";
 
 /// A value that stands at `path`, fit to be shown.
 pub fn masked(path: &FieldPath, value: &Value) -> Value {

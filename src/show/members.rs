@@ -412,7 +412,7 @@ fn after_the_table(cluster: &ObservedCluster) -> String {
 mod tests {
     use super::*;
     use crate::model::patroni::{LeaderRecord, PatroniConfig, Seen};
-    use crate::show::sample::{annotations, cluster, leading, member, standby};
+    use crate::show::sample::{annotations, cluster, leading, member, standby, sync_cluster};
 
     const MIB: u64 = 1 << 20;
 
@@ -429,6 +429,21 @@ mod tests {
                 standby("db-4", version, "10.244.0.12:5432", 3, at + 5 * MIB),
             ],
         )
+    }
+
+    #[test]
+    fn the_seed_ends_with_one_leader_and_three_sync_standbys() {
+        let standbys = "sync-cluster-1,sync-cluster-2,sync-cluster-3";
+        insta::assert_snapshot!(table(&sync_cluster("sync-all", standbys)), @r"
+        + Cluster: sync-cluster (7373750354182599290) -----+-----------+----+-----------+
+        | Member         | Host             | Role         | State     | TL | Lag in MB |
+        +----------------+------------------+--------------+-----------+----+-----------+
+        | sync-cluster-0 | 10.244.0.11:7433 | Leader       | running   |  2 |           |
+        | sync-cluster-1 | 10.244.0.10:7433 | Sync Standby | streaming |  2 |         0 |
+        | sync-cluster-2 | 10.244.0.4:7433  | Sync Standby | streaming |  2 |         0 |
+        | sync-cluster-3 | 10.244.0.8:7433  | Sync Standby | streaming |  2 |         0 |
+        +----------------+------------------+--------------+-----------+----+-----------+
+        ");
     }
 
     #[test]

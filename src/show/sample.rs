@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use crate::model::desired::Source;
 use crate::model::field::FieldPath;
 use crate::model::finding::{Finding, Place};
-use crate::model::key::Key;
+use crate::model::key::{Key, Kind};
 use crate::model::observed::{LiveObject, Member, ObservedCluster, ObservedPatroni};
 use crate::model::patroni::{
     Annotations, LeaderRecord, MemberStatus, PatroniConfig, Seen, SyncState,
 };
 use crate::model::plan::{
     Change, ClusterPlan, Difference, Durability, ForceVerdict, Gate, GateId, InForce, LastWrite,
-    Move, State, Step, Verdict,
+    Move, State, Step, SupportingPlan, Verdict,
 };
 
 pub fn annotations(pairs: &[(&str, &str)]) -> Annotations {
@@ -114,8 +114,8 @@ pub fn durability(standbys: u32, strict: bool) -> Durability {
     Durability { strict, standbys }
 }
 
-/// The seed's cluster with four members of which three stream, none of them listed in `/sync`.
-pub fn sync_cluster(sync: &str) -> ObservedCluster {
+/// The seed's cluster with four members of which three stream; `mode` as live has it, `sync` as `/sync` lists it.
+pub fn sync_cluster(mode: &str, sync: &str) -> ObservedCluster {
     const AT: u64 = 100 << 20;
     let mut cluster = cluster(
         "sync-cluster",
@@ -129,7 +129,7 @@ pub fn sync_cluster(sync: &str) -> ObservedCluster {
     );
     cluster.patroni.initialize = Some("7373750354182599290".into());
     cluster.live = Some(LiveObject {
-        value: document(4, "async"),
+        value: document(4, mode),
         resource_version: "4711".into(),
         managers: Vec::new(),
     });
@@ -222,7 +222,7 @@ pub fn waiting_plan() -> ClusterPlan {
         },
         live: Some(Arc::new(document(4, "async"))),
         declared: Some(Arc::new(document(4, "sync-all"))),
-        observed: Some(Arc::new(sync_cluster(""))),
+        observed: Some(Arc::new(sync_cluster("async", ""))),
     }
 }
 
@@ -247,13 +247,12 @@ pub fn in_sync_plan() -> ClusterPlan {
             verdict: ForceVerdict::InForce,
         },
         live: Some(Arc::new(document(4, "sync-all"))),
-        observed: Some(Arc::new(sync_cluster(&standbys.join(",")))),
+        observed: Some(Arc::new(sync_cluster("sync-all", &standbys.join(",")))),
         ..waiting_plan()
     }
 }
 
 /// Somebody has scaled by hand.
-#[expect(dead_code, reason = "shown by the plan")]
 pub fn drifted_plan() -> ClusterPlan {
     ClusterPlan {
         key: Key::new("failover", "billing"),
@@ -273,6 +272,40 @@ pub fn drifted_plan() -> ClusterPlan {
         }],
         findings: Vec::new(),
         live: Some(Arc::new(document(5, "sync-all"))),
+        observed: Some(Arc::new(ObservedCluster {
+            live: Some(LiveObject {
+                value: document(5, "sync-all"),
+                resource_version: "4712".into(),
+                managers: Vec::new(),
+            }),
+            ..sync_cluster("sync-all", "sync-cluster-1,sync-cluster-2,sync-cluster-3")
+        })),
         ..in_sync_plan()
+    }
+}
+
+/// A profile with more memory in Git.
+pub fn profile_plan() -> SupportingPlan {
+    let object =
+        |memory: &str| json!({"kind": "SGInstanceProfile", "spec": {"cpu": "1", "memory": memory}});
+    SupportingPlan {
+        kind: Kind::from_api_version("stackgres.io/v1", "SGInstanceProfile"),
+        key: Key::new("failover", "size-s"),
+        state: State::Pending,
+        because: None,
+        place: Place {
+            file: "clusters/profile.yaml".into(),
+            line: 1,
+            column: 1,
+        },
+        differences: vec![Difference {
+            path: FieldPath::of(["spec", "memory"]),
+            declared: Some(json!("4Gi")),
+            live: Some(json!("2Gi")),
+            place: None,
+            last_write: None,
+        }],
+        declared: Arc::new(object("4Gi")),
+        live: Some(Arc::new(object("2Gi"))),
     }
 }
