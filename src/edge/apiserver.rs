@@ -5,6 +5,7 @@
 //! who is given a `Writer` can change a cluster. Nothing here decides anything, and nothing is ever deleted.
 
 mod adopt;
+mod assemble;
 mod connect;
 mod decode;
 mod failure;
@@ -12,12 +13,14 @@ mod index;
 mod kinds;
 mod reader;
 mod schema;
+mod stored;
 mod watch;
 mod writer;
 
+pub use assemble::Unreadable;
 pub use connect::{ConnectError, ConnectSettings, connect};
 pub use failure::Failure;
-pub use index::{Changes, Unreadable, WatchHealth, WatchState};
+pub use index::{Changes, WatchHealth, WatchState};
 pub use reader::{ReadClusterError, Reader, Scope};
 pub use schema::server_schema;
 pub use writer::{WriteError, Writer};

@@ -1,35 +1,37 @@
-//! Taking over from kubectl: whose fields become Lockstep's before it applies an object for the first time.
+//! Taking over from kubectl: whose fields become Lockstep's before it applies an object.
 //!
-//! A field that kubectl's own record still owns does not go away when Git drops it. So the fields that the write sets, that
-//! Lockstep owns already, or that the plan says are removed, are moved from kubectl's entries in `managedFields` to
-//! Lockstep's. What kubectl owns beyond that stays kubectl's: nothing disappears that no plan has shown.
+//! A field that kubectl's own record still owns does not go away when Git drops it. So what `kubectl apply` owns is moved to
+//! Lockstep's entry in `managedFields`, as the comparison counts it (`decide::compare`); from other whole manifests only
+//! what the write sets or Lockstep owns already. Nothing disappears that no plan has shown.
 
 use serde_json::{Map, Value, json};
 
-use crate::model::field::{FieldPath, Segment};
+use crate::decide::compare::{CLIENT_SIDE_APPLY, FIELD_MANAGER};
 use crate::model::observed::Manager;
-
-/// The field manager of every write.
-pub const MANAGER: &str = "lockstep";
 
 /// Writers of whole manifests from a person's hand, by name and operation; `before-first-apply` stands for what was there
 /// before anybody kept records. Edits (`kubectl-edit`, `kubectl-patch`) are no manifests and stay their managers'.
-const ADOPTED: [(&str, &str); 3] = [
-    ("kubectl-client-side-apply", "Update"),
-    ("kubectl", "Apply"),
-    ("before-first-apply", "Update"),
+const ADOPTED: [(&str, &str, Take); 3] = [
+    (CLIENT_SIDE_APPLY, "Update", Take::All),
+    ("kubectl", "Apply", Take::Common),
+    ("before-first-apply", "Update", Take::Common),
 ];
+
+#[derive(Debug, Clone, Copy)]
+enum Take {
+    /// Everything but the status and kubectl's own copy of the manifest.
+    All,
+    /// What the object sets and what Lockstep owns already.
+    Common,
+}
 
 /// The JSON patch that moves ownership, on the condition that the object is still the one that was read; `None` where there
 /// is nothing to move.
-pub fn take_over(
-    managers: &[Manager],
-    resource_version: &str,
-    object: &Value,
-    removals: &[FieldPath],
-) -> Option<Value> {
+pub fn take_over(managers: &[Manager], resource_version: &str, object: &Value) -> Option<Value> {
     let own = managers.iter().position(|manager| {
-        manager.name == MANAGER && manager.operation == "Apply" && manager.subresource.is_none()
+        manager.name == FIELD_MANAGER
+            && manager.operation == "Apply"
+            && manager.subresource.is_none()
     });
     let empty = Value::Object(Map::new());
     let mut ours = own.map_or(&empty, |index| &managers[index].fields).clone();
@@ -38,14 +40,16 @@ pub fn take_over(
     for (index, manager) in managers.iter().enumerate().rev() {
         let adopted = ADOPTED
             .iter()
-            .any(|(name, operation)| manager.name == *name && manager.operation == *operation);
-        if !adopted || manager.subresource.is_some() {
+            .find(|(name, operation, _)| manager.name == *name && manager.operation == *operation);
+        let Some((_, _, take)) = adopted.filter(|_| manager.subresource.is_none()) else {
             continue;
-        }
-        let wanted = Wanted {
-            object: Some(object),
-            ours: own.map(|index| &managers[index].fields),
-            removals: removals.iter().map(|path| path.0.as_slice()).collect(),
+        };
+        let wanted = match take {
+            Take::All => Wanted::Allowed { depth: 0 },
+            Take::Common => Wanted::Common {
+                object: Some(object),
+                ours: own.map(|index| &managers[index].fields),
+            },
         };
         let (taken, left) = part(&manager.fields, &wanted);
         let Some(taken) = taken else { continue };
@@ -68,7 +72,7 @@ pub fn take_over(
             json!({"op": "replace", "path": format!("/metadata/managedFields/{index}/fieldsV1"), "value": ours}),
         ),
         None => operations.push(json!({"op": "add", "path": "/metadata/managedFields/-", "value": {
-            "manager": MANAGER,
+            "manager": FIELD_MANAGER,
             "operation": "Apply",
             "apiVersion": object["apiVersion"],
             "fieldsType": "FieldsV1",
@@ -82,11 +86,22 @@ pub fn take_over(
     Some(Value::Array(operations))
 }
 
-/// What is taken at one place: fields that the object sets, that are ours already, or that are to be removed.
-struct Wanted<'w> {
-    object: Option<&'w Value>,
-    ours: Option<&'w Value>,
-    removals: Vec<&'w [Segment]>,
+/// What is taken at one place.
+enum Wanted<'w> {
+    /// All but two names, which stand at known depths.
+    Allowed { depth: usize },
+    /// What the object sets at this place, or what is ours there already.
+    Common {
+        object: Option<&'w Value>,
+        ours: Option<&'w Value>,
+    },
+}
+
+/// How one field is split.
+enum Split<'w> {
+    Taken,
+    Left,
+    Below(Wanted<'w>),
 }
 
 /// Splits a field set into what is taken and what is left; `None` is the empty set.
@@ -94,49 +109,51 @@ fn part(fields: &Value, wanted: &Wanted<'_>) -> (Option<Value>, Option<Value>) {
     let mut taken = Map::new();
     let mut left = Map::new();
     for (key, child) in fields.as_object().into_iter().flatten() {
-        let ours = wanted.ours.and_then(|ours| ours.get(key));
-        let Some(name) = key.strip_prefix("f:") else {
-            // `.` is the map itself; `k:`, `v:` and `i:` are items of a list whose items have owners.
-            let takes =
-                ours.is_some() || (key == "." && wanted.object.is_some_and(Value::is_object));
-            let side = if takes { &mut taken } else { &mut left };
-            side.insert(key.clone(), child.clone());
-            continue;
-        };
-        let below = Wanted {
-            object: wanted.object.and_then(|object| object.get(name)),
-            ours,
-            removals: wanted
-                .removals
-                .iter()
-                .filter_map(|path| match path.split_first() {
-                    Some((Segment::Key(first), rest)) if first == name => Some(rest),
-                    _ => None,
-                })
-                .collect(),
-        };
-        let is_leaf = is_empty(child);
-        // An item of a list that has one owner goes with the list.
-        let is_removed = below
-            .removals
-            .iter()
-            .any(|rest| matches!(rest, [] | [Segment::Index(_), ..]));
-        let is_set = below
-            .object
-            .is_some_and(|object| is_leaf || !object.is_object());
-        let is_ours = below.ours.is_some_and(|ours| is_leaf || is_empty(ours));
-        let (here, there) = if is_removed || is_set || is_ours {
-            (Some(child.clone()), None)
-        } else if is_leaf {
-            (None, Some(child.clone()))
-        } else {
-            part(child, &below)
+        let (here, there) = match split(key, child, wanted) {
+            Split::Taken => (Some(child.clone()), None),
+            Split::Left => (None, Some(child.clone())),
+            Split::Below(wanted) => part(child, &wanted),
         };
         taken.extend(here.map(|value| (key.clone(), value)));
         left.extend(there.map(|value| (key.clone(), value)));
     }
     let set = |map: Map<String, Value>| (!map.is_empty()).then_some(Value::Object(map));
     (set(taken), set(left))
+}
+
+fn split<'w>(key: &str, child: &Value, wanted: &Wanted<'w>) -> Split<'w> {
+    let is_leaf = is_empty(child);
+    match wanted {
+        Wanted::Allowed { depth } => match (depth, key) {
+            (0, "f:status") | (2, "f:kubectl.kubernetes.io/last-applied-configuration") => {
+                Split::Left
+            }
+            _ if is_leaf => Split::Taken,
+            _ => Split::Below(Wanted::Allowed { depth: depth + 1 }),
+        },
+        Wanted::Common { object, ours } => {
+            let ours = ours.and_then(|ours| ours.get(key));
+            let Some(name) = key.strip_prefix("f:") else {
+                // `.` is the map itself; `k:`, `v:` and `i:` are items of a list whose items have owners.
+                let is_map = key == "." && object.is_some_and(Value::is_object);
+                return if ours.is_some() || is_map {
+                    Split::Taken
+                } else {
+                    Split::Left
+                };
+            };
+            let object = object.and_then(|object| object.get(name));
+            let is_set = object.is_some_and(|object| is_leaf || !object.is_object());
+            let is_ours = ours.is_some_and(|ours| is_leaf || is_empty(ours));
+            if is_set || is_ours {
+                Split::Taken
+            } else if is_leaf {
+                Split::Left
+            } else {
+                Split::Below(Wanted::Common { object, ours })
+            }
+        }
+    }
 }
 
 fn is_empty(fields: &Value) -> bool {
@@ -188,20 +205,19 @@ mod tests {
     }
 
     #[test]
-    fn the_first_write_takes_what_it_sets_and_leaves_the_rest() {
-        let patch = take_over(&[kubectl()], "7", &object(), &[]).unwrap();
+    fn all_that_kubectl_apply_owns_is_taken_but_its_own_copy() {
+        let patch = take_over(&[kubectl()], "7", &object()).unwrap();
         assert_eq!(
             patch,
             json!([
                 {"op": "replace", "path": "/metadata/managedFields/0/fieldsV1", "value": {
                     "f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/last-applied-configuration": {}}},
-                    "f:spec": {"f:profile": {}},
                 }},
                 {"op": "add", "path": "/metadata/managedFields/-", "value": {
                     "manager": "lockstep", "operation": "Apply", "apiVersion": "stackgres.io/v1", "fieldsType": "FieldsV1",
                     "fieldsV1": {
                         "f:metadata": {"f:annotations": {".": {}}},
-                        "f:spec": {".": {}, "f:instances": {}, "f:postgres": {".": {}, "f:version": {}}},
+                        "f:spec": {".": {}, "f:instances": {}, "f:profile": {}, "f:postgres": {".": {}, "f:version": {}}},
                     },
                 }},
                 {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
@@ -210,25 +226,27 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_that_the_plan_shows_is_taken_so_that_it_lands() {
-        let removals = [FieldPath::of(["spec", "profile"])];
-        let patch = take_over(&[kubectl()], "7", &object(), &removals).unwrap();
+    fn from_a_server_side_apply_only_what_the_write_sets_is_taken() {
+        let mut theirs = kubectl();
+        (theirs.name, theirs.operation) = ("kubectl".into(), "Apply".into());
+        let patch = take_over(&[theirs], "7", &object()).unwrap();
+        assert_eq!(patch[0]["value"]["f:spec"], json!({"f:profile": {}}));
+        let taken = &patch[1]["value"]["fieldsV1"]["f:spec"];
         assert_eq!(
-            patch[1]["value"]["fieldsV1"]["f:spec"]["f:profile"],
-            json!({})
+            *taken,
+            json!({".": {}, "f:instances": {}, "f:postgres": {".": {}, "f:version": {}}})
         );
-        assert_eq!(patch[0]["value"].get("f:spec"), None);
     }
 
     #[test]
     fn what_lockstep_owned_and_kubectl_owns_as_well_is_taken_back() {
         let own = manager(
-            MANAGER,
+            FIELD_MANAGER,
             "Apply",
             json!({"f:spec": {"f:profile": {}, "f:instances": {}}}),
         );
         let theirs = manager("kubectl", "Apply", json!({"f:spec": {"f:profile": {}}}));
-        let patch = take_over(&[theirs, own], "7", &object(), &[]).unwrap();
+        let patch = take_over(&[theirs, own], "7", &object()).unwrap();
         assert_eq!(
             patch,
             json!([
@@ -247,7 +265,7 @@ mod tests {
             json!({"f:spec": {"f:configurations": {"f:backups": {}}}}),
         );
         let object = json!({"spec": {"configurations": {"backups": [{"cronSchedule": "x"}]}}});
-        let patch = take_over(&[theirs], "7", &object, &[]).unwrap();
+        let patch = take_over(&[theirs], "7", &object).unwrap();
         assert_eq!(patch[0]["op"], "remove");
     }
 
@@ -260,16 +278,16 @@ mod tests {
             "Update",
             json!({"f:spec": {"f:instances": {}}}),
         );
-        assert_eq!(take_over(&[scaled, edited], "7", &object(), &[]), None);
+        assert_eq!(take_over(&[scaled, edited], "7", &object()), None);
     }
 
     #[test]
     fn nothing_is_moved_twice() {
-        let rest = manager(
-            "kubectl-client-side-apply",
-            "Update",
-            json!({"f:spec": {"f:profile": {}}}),
-        );
-        assert_eq!(take_over(&[rest], "7", &object(), &[]), None);
+        let copy = json!({"f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/last-applied-configuration": {}}}});
+        let rest = [
+            manager("kubectl-client-side-apply", "Update", copy),
+            manager("kubectl", "Apply", json!({"f:spec": {"f:profile": {}}})),
+        ];
+        assert_eq!(take_over(&rest, "7", &object()), None);
     }
 }

@@ -1,20 +1,16 @@
 //! Everything watched, joined by cluster, and what has changed since somebody last asked.
 //!
-//! Pure: it knows no client, no task and no clock. A watch puts records in; `observe` takes one cluster's out. A kind whose
-//! watch is lost reads as unknown, with the reason; it never reads as absent.
+//! Pure: it knows no client, no task and no clock. Watches put records in, and say how they are doing; `assemble` takes
+//! clusters out. Of each change it is weighed whether a decision could read it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::decode::{Body, ClusterBody, Record};
+use super::decode::{Body, Record};
 use super::failure::Failure;
 use super::kinds::Watched;
 use crate::model::key::{Key, Kind};
-use crate::model::observed::{
-    LiveObject, Member, ObservedCluster, ObservedPatroni, Operation, StatefulSet,
-};
-use crate::model::patroni::{
-    Annotations, FailoverRequest, LeaderRecord, Lsn, MemberStatus, PatroniConfig, Seen, SyncState,
-};
+use crate::model::observed::Member;
+use crate::model::patroni::{Lsn, MemberStatus, Seen};
 
 /// What has changed since `changed` last returned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,13 +51,6 @@ pub struct WatchHealth {
     pub state: WatchState,
 }
 
-/// Why a cluster or an object cannot be said anything about.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Unreadable {
-    pub reason: String,
-}
-
 /// How much a change matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
@@ -71,17 +60,17 @@ enum Weight {
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
-    records: HashMap<Key, Record>,
+pub struct Shelf {
+    pub records: HashMap<Key, Record>,
     /// The objects of each cluster, by name of the cluster.
-    by_cluster: HashMap<Key, BTreeSet<Key>>,
+    pub by_cluster: HashMap<Key, BTreeSet<Key>>,
     /// Written by us and not yet seen by the watch, since the last list began.
     remembered: HashSet<Key>,
 }
 
 #[derive(Debug)]
 pub struct Index {
-    shelves: BTreeMap<Watched, Shelf>,
+    pub shelves: BTreeMap<Watched, Shelf>,
     states: BTreeMap<Watched, WatchState>,
     /// Which clusters a name of Patroni's Endpoints belongs to; more than one only by mistake.
     bases: HashMap<Key, BTreeSet<Key>>,
@@ -105,7 +94,6 @@ impl Default for Index {
     }
 }
 
-// Records in.
 impl Index {
     /// A record from the watch; one that is not newer than what is held changes nothing.
     pub fn apply(&mut self, watched: Watched, record: Record) {
@@ -314,15 +302,6 @@ impl Index {
         !self.changes.is_empty()
     }
 
-    fn shelf(&mut self, watched: Watched) -> &mut Shelf {
-        self.shelves
-            .get_mut(&watched)
-            .expect("made with a shelf for each kind")
-    }
-}
-
-// Clusters out.
-impl Index {
     pub fn state(&self, watched: Watched) -> &WatchState {
         &self.states[&watched]
     }
@@ -338,7 +317,7 @@ impl Index {
     }
 
     /// Whether what is held of a kind may be believed; `Err` is the reason why not.
-    fn readable(&self, watched: Watched) -> Result<(), String> {
+    pub fn readable(&self, watched: Watched) -> Result<(), String> {
         let kind = watched.word();
         match self.state(watched) {
             WatchState::Watching | WatchState::Failing(_) => Ok(()),
@@ -349,162 +328,10 @@ impl Index {
         }
     }
 
-    pub fn keys(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> = self.shelves[&Watched::Clusters]
-            .records
-            .keys()
-            .cloned()
-            .collect();
-        keys.sort();
-        keys
-    }
-
-    pub fn supporting(&self, kind: &Kind, key: &Key) -> Result<Option<LiveObject>, Unreadable> {
-        let watched = Watched::of(kind)
-            .filter(|watched| watched.is_supporting())
-            .ok_or_else(|| Unreadable {
-                reason: format!("{kind} is not a kind that is watched"),
-            })?;
-        self.readable(watched)
-            .map_err(|reason| Unreadable { reason })?;
-        let record = self.shelves[&watched].records.get(key);
-        Ok(record.and_then(|record| match &record.body {
-            Body::Supporting(stored) => Some(stored.live()),
-            _ => None,
-        }))
-    }
-
-    /// One cluster from all its parts. `Err` only where the SGCluster itself cannot be read.
-    pub fn observe(&self, key: &Key) -> Result<ObservedCluster, Unreadable> {
-        self.readable(Watched::Clusters)
-            .map_err(|reason| Unreadable { reason })?;
-        let cluster = self.cluster(key);
-        Ok(ObservedCluster {
-            key: key.clone(),
-            live: cluster.map(|body| body.stored.live()),
-            members: self.members(key),
-            patroni: self.patroni(key, cluster),
-            stateful_set: self.stateful_set(key),
-            operations: self.operations(key),
-        })
-    }
-
-    fn cluster(&self, key: &Key) -> Option<&ClusterBody> {
-        match &self.shelves[&Watched::Clusters].records.get(key)?.body {
-            Body::Cluster(body) => Some(body),
-            _ => None,
-        }
-    }
-
-    fn of_cluster(&self, watched: Watched, key: &Key) -> impl Iterator<Item = &Body> {
-        let shelf = &self.shelves[&watched];
-        shelf
-            .by_cluster
-            .get(key)
-            .into_iter()
-            .flatten()
-            .filter_map(|name| shelf.records.get(name))
-            .map(|record| &record.body)
-    }
-
-    fn members(&self, key: &Key) -> Seen<Vec<Member>> {
-        if let Err(reason) = self.readable(Watched::Pods) {
-            return Seen::Unknown(reason);
-        }
-        let mut members: Vec<Member> = self
-            .of_cluster(Watched::Pods, key)
-            .filter_map(|body| match body {
-                Body::Member(member) => Some((**member).clone()),
-                _ => None,
-            })
-            .collect();
-        members.sort_by(|a, b| (a.index, &a.name).cmp(&(b.index, &b.name)));
-        Seen::Value(members)
-    }
-
-    fn stateful_set(&self, key: &Key) -> Seen<Option<StatefulSet>> {
-        if let Err(reason) = self.readable(Watched::StatefulSets) {
-            return Seen::Unknown(reason);
-        }
-        let mut sets = self.of_cluster(Watched::StatefulSets, key);
-        Seen::Value(sets.find_map(|body| match body {
-            Body::StatefulSet(set) => Some(set.clone()),
-            _ => None,
-        }))
-    }
-
-    fn operations(&self, key: &Key) -> Seen<Vec<Operation>> {
-        let mut operations = Vec::new();
-        for watched in [Watched::Operations, Watched::Backups] {
-            if let Err(reason) = self.readable(watched) {
-                return Seen::Unknown(reason);
-            }
-            operations.extend(self.of_cluster(watched, key).filter_map(|body| match body {
-                Body::Operation(operation) => Some(operation.clone()),
-                _ => None,
-            }));
-        }
-        operations.sort();
-        Seen::Value(operations)
-    }
-
-    fn patroni(&self, key: &Key, cluster: Option<&ClusterBody>) -> ObservedPatroni {
-        let base = cluster.map_or(key.name.as_str(), |body| body.base.as_str());
-        let unknown = match cluster.and_then(|body| body.external_dcs.as_ref()) {
-            Some(store) => Err(format!(
-                "Patroni keeps its state in {store}, which is not read from Kubernetes"
-            )),
-            None => self.readable(Watched::Endpoints),
-        };
-        if let Err(reason) = unknown {
-            return ObservedPatroni {
-                base: base.to_owned(),
-                leader: Seen::Unknown(reason.clone()),
-                config: Seen::Unknown(reason.clone()),
-                config_version: None,
-                initialize: None,
-                sync: Seen::Unknown(reason),
-                failover: None,
-            };
-        }
-        let record = |suffix: &str| {
-            let name = Key::new(key.namespace.clone(), format!("{base}{suffix}"));
-            self.shelves[&Watched::Endpoints].records.get(&name)
-        };
-        let annotations = |suffix: &str| record(suffix).and_then(annotations_of);
-        let config = annotations("-config");
-        ObservedPatroni {
-            leader: match annotations("") {
-                Some(found) => LeaderRecord::read(found),
-                None => not_yet(format!("Endpoints {base}")),
-            },
-            config: match config.map(|found| found.get("config")) {
-                Some(Some(text)) => PatroniConfig::read(text),
-                Some(None) => not_yet(format!("its configuration to Endpoints {base}-config")),
-                None => not_yet(format!("Endpoints {base}-config")),
-            },
-            config_version: record("-config").map(|record| record.resource_version.clone()),
-            initialize: config.and_then(|found| found.get("initialize").cloned()),
-            // Without the object nothing is synchronous (domain §3.2).
-            sync: Seen::Value(
-                annotations("-sync")
-                    .map(SyncState::read)
-                    .unwrap_or_default(),
-            ),
-            failover: annotations("-failover").and_then(FailoverRequest::read),
-            base: base.to_owned(),
-        }
-    }
-}
-
-fn not_yet<T>(what: String) -> Seen<T> {
-    Seen::Unknown(format!("Patroni has not written {what} yet"))
-}
-
-fn annotations_of(record: &Record) -> Option<&Annotations> {
-    match &record.body {
-        Body::Endpoints(annotations) => Some(annotations),
-        _ => None,
+    fn shelf(&mut self, watched: Watched) -> &mut Shelf {
+        self.shelves
+            .get_mut(&watched)
+            .expect("made with a shelf for each kind")
     }
 }
 
@@ -594,4 +421,277 @@ fn without_positions(member: &Member) -> Member {
         }
     }
     member
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::{DynamicObject, PartialObjectMeta};
+    use serde_json::{Value, json};
+
+    use super::super::decode::{Recorded, SlimPod};
+    use super::*;
+
+    fn key() -> Key {
+        Key::new("n", "c")
+    }
+
+    fn record(watched: Watched, value: Value) -> Record {
+        let record = match watched {
+            Watched::Pods => serde_json::from_value::<SlimPod>(value)
+                .unwrap()
+                .record(watched),
+            Watched::Endpoints => serde_json::from_value::<PartialObjectMeta<_>>(value)
+                .unwrap()
+                .record(watched),
+            _ => serde_json::from_value::<DynamicObject>(value)
+                .unwrap()
+                .record(watched),
+        };
+        record.unwrap()
+    }
+
+    fn cluster(version: u32, instances: u32) -> Record {
+        let object = json!({"metadata": {"namespace": "n", "name": "c", "resourceVersion": version.to_string()},
+            "spec": {"instances": instances}});
+        record(Watched::Clusters, object)
+    }
+
+    fn pod(version: u32, position: u64, state: &str) -> Record {
+        let status =
+            json!({"state": state, "role": "replica", "receive_lsn": position}).to_string();
+        let object = json!({"metadata": {"namespace": "n", "name": "c-1", "resourceVersion": version.to_string(),
+            "labels": {"stackgres.io/cluster-name": "c"}, "annotations": {"status": status}}});
+        record(Watched::Pods, object)
+    }
+
+    fn endpoints(name: &str, version: u32, annotations: Value) -> Record {
+        let object = json!({"metadata": {"namespace": "n", "name": name, "resourceVersion": version.to_string(),
+            "annotations": annotations}});
+        record(Watched::Endpoints, object)
+    }
+
+    /// All kinds listed, with one cluster, and nothing left to tell.
+    fn index() -> Index {
+        let mut index = Index::default();
+        for watched in Watched::ALL {
+            index.list(watched, Vec::new());
+        }
+        index.list(Watched::Clusters, vec![cluster(10, 2)]);
+        index.take_changes();
+        index
+    }
+
+    fn material() -> Changes {
+        Changes {
+            material: [key()].into(),
+            ..Changes::default()
+        }
+    }
+
+    fn heartbeat() -> Changes {
+        Changes {
+            heartbeats: [key()].into(),
+            ..Changes::default()
+        }
+    }
+
+    fn instances(index: &Index) -> Value {
+        let live = index.observe(&key()).unwrap().live.unwrap();
+        live.value["spec"]["instances"].clone()
+    }
+
+    #[test]
+    fn positions_and_renewals_are_heartbeats_and_a_new_state_is_not() {
+        let mut index = index();
+        index.apply(Watched::Pods, pod(20, 5, "running"));
+        assert_eq!(index.take_changes(), material());
+        index.apply(Watched::Pods, pod(21, 6, "running"));
+        assert_eq!(index.take_changes(), heartbeat());
+        index.apply(Watched::Pods, pod(22, 7, "stopping"));
+        assert_eq!(index.take_changes(), material());
+
+        let leader = |version, annotations| endpoints("c", version, annotations);
+        index.apply(
+            Watched::Endpoints,
+            leader(30, json!({"leader": "c-0", "renewTime": "1"})),
+        );
+        assert_eq!(index.take_changes(), material());
+        index.apply(
+            Watched::Endpoints,
+            leader(
+                31,
+                json!({"leader": "c-0", "renewTime": "2", "slots": "{}"}),
+            ),
+        );
+        assert_eq!(index.take_changes(), heartbeat());
+        index.apply(
+            Watched::Endpoints,
+            leader(
+                32,
+                json!({"leader": "c-0", "renewTime": "2", "slots": "{1}"}),
+            ),
+        );
+        assert_eq!(index.take_changes(), Changes::default());
+        index.apply(
+            Watched::Endpoints,
+            leader(33, json!({"leader": "c-1", "renewTime": "3"})),
+        );
+        assert_eq!(index.take_changes(), material());
+    }
+
+    #[test]
+    fn endpoints_of_nobody_wake_nobody() {
+        let mut index = index();
+        index.apply(
+            Watched::Endpoints,
+            endpoints("other-sync", 30, json!({"leader": "x"})),
+        );
+        assert_eq!(index.take_changes(), Changes::default());
+        index.apply(
+            Watched::Endpoints,
+            endpoints("c-sync", 31, json!({"leader": "x"})),
+        );
+        assert_eq!(index.take_changes(), material());
+    }
+
+    #[test]
+    fn what_is_written_is_seen_before_the_watch_brings_it() {
+        let mut index = index();
+        index.remember(Watched::Clusters, cluster(12, 3));
+        assert_eq!(instances(&index), 3);
+        index.apply(Watched::Clusters, cluster(11, 2));
+        assert_eq!(instances(&index), 3, "an older event does not take it back");
+        index.apply(Watched::Clusters, cluster(13, 4));
+        assert_eq!(instances(&index), 4);
+    }
+
+    #[test]
+    fn a_list_asked_for_before_our_write_does_not_take_it_back() {
+        let mut index = index();
+        index.list_begins(Watched::Clusters);
+        index.remember(Watched::Clusters, cluster(12, 3));
+        index.list(Watched::Clusters, vec![cluster(10, 2)]);
+        assert_eq!(instances(&index), 3);
+        index.list(Watched::Clusters, Vec::new());
+        assert!(index.observe(&key()).unwrap().live.is_some());
+        index.list_begins(Watched::Clusters);
+        index.list(Watched::Clusters, Vec::new());
+        assert!(index.observe(&key()).unwrap().live.is_none());
+    }
+
+    #[test]
+    fn a_server_that_counts_from_the_beginning_again_is_believed() {
+        let mut index = index();
+        index.list_begins(Watched::Clusters);
+        index.list(Watched::Clusters, vec![cluster(2, 5)]);
+        assert_eq!(instances(&index), 5);
+    }
+
+    #[test]
+    fn a_kind_that_is_lost_makes_unknown_what_depends_on_it_and_nothing_else() {
+        let mut index = index();
+        index.apply(Watched::Pods, pod(20, 5, "running"));
+        index.take_changes();
+        let forbidden = Failure::Forbidden {
+            verb: "list".into(),
+            resource: "pods".into(),
+        };
+        index.failing(Watched::Pods, forbidden);
+        assert_eq!(
+            index.observe(&key()).unwrap().seen_members().len(),
+            1,
+            "for a while it counts"
+        );
+        assert!(!index.take_changes().health);
+        index.lost(Watched::Pods);
+        assert!(index.take_changes().health);
+        let seen = index.observe(&key()).unwrap();
+        assert_eq!(
+            seen.members,
+            Seen::Unknown("Pod cannot be read: permission to list pods is missing".into())
+        );
+        assert_eq!(seen.stateful_set, Seen::Value(None));
+        assert_eq!(seen.operations, Seen::Value(Vec::new()));
+        assert!(seen.live.is_some());
+        index.list(Watched::Pods, vec![pod(20, 5, "running")]);
+        assert!(index.take_changes().health);
+        assert_eq!(index.observe(&key()).unwrap().seen_members().len(), 1);
+    }
+
+    #[test]
+    fn a_kind_that_was_never_listed_is_lost_at_once() {
+        let mut index = Index::default();
+        assert!(index.observe(&key()).is_err());
+        index.failing(Watched::Clusters, Failure::Unauthorized);
+        insta::assert_snapshot!(index.observe(&key()).unwrap_err(), @"SGCluster cannot be read: the API server does not accept the credentials");
+    }
+
+    #[test]
+    fn a_kind_that_is_not_installed_has_no_objects_but_for_sgcluster() {
+        let mut index = index();
+        index.not_installed(Watched::ObjectStorages);
+        index.not_installed(Watched::Operations);
+        let storage = Watched::ObjectStorages.kind();
+        assert_eq!(index.supporting(&storage, &key()), Ok(None));
+        assert_eq!(
+            index.observe(&key()).unwrap().operations,
+            Seen::Value(Vec::new())
+        );
+        index.not_installed(Watched::Clusters);
+        insta::assert_snapshot!(index.observe(&key()).unwrap_err(), @"SGCluster is not installed on the API server");
+    }
+
+    #[test]
+    fn what_patroni_has_not_written_is_unknown_but_for_sync() {
+        let mut index = index();
+        let patroni = index.observe(&key()).unwrap().patroni;
+        assert_eq!(
+            patroni.leader,
+            Seen::Unknown("Patroni has not written Endpoints c yet".into())
+        );
+        assert_eq!(
+            patroni.config,
+            Seen::Unknown("Patroni has not written Endpoints c-config yet".into())
+        );
+        assert_eq!(patroni.sync, Seen::Value(Default::default()));
+        index.apply(
+            Watched::Endpoints,
+            endpoints("c-config", 31, json!({"config": "{}", "initialize": "7"})),
+        );
+        let patroni = index.observe(&key()).unwrap().patroni;
+        assert!(patroni.config.value().is_some());
+        assert_eq!(patroni.initialize.as_deref(), Some("7"));
+        assert_eq!(patroni.config_version.as_deref(), Some("31"));
+    }
+
+    #[test]
+    fn a_cluster_whose_patroni_keeps_its_state_elsewhere_is_unknown() {
+        let mut index = index();
+        let object = json!({"metadata": {"namespace": "n", "name": "c", "resourceVersion": "11"},
+            "spec": {"instances": 2, "configurations": {"patroni": {"initialConfig": {"etcd3": {"host": "h"}}}}}});
+        index.apply(Watched::Clusters, record(Watched::Clusters, object));
+        let patroni = index.observe(&key()).unwrap().patroni;
+        assert_eq!(
+            patroni.sync,
+            Seen::Unknown(
+                "Patroni keeps its state in etcd3, which is not read from Kubernetes".into()
+            )
+        );
+    }
+
+    #[test]
+    fn an_object_that_clusters_refer_to_is_told_by_its_own_name() {
+        let mut index = index();
+        let object = json!({"metadata": {"namespace": "n", "name": "size-s", "resourceVersion": "11"}, "spec": {"cpu": "1"}});
+        index.apply(
+            Watched::InstanceProfiles,
+            record(Watched::InstanceProfiles, object),
+        );
+        let changes = index.take_changes();
+        assert_eq!(
+            changes.supporting,
+            [(Watched::InstanceProfiles.kind(), Key::new("n", "size-s"))].into()
+        );
+        assert!(changes.material.is_empty());
+    }
 }

@@ -16,12 +16,12 @@ use tokio::sync::{Notify, watch as signal};
 use tokio::time::{Instant, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::decode::{
-    Recorded, SlimBackup, SlimOperation, SlimPod, SlimStatefulSet, dynamic_object,
-};
+use super::assemble::Unreadable;
+use super::decode::{Recorded, SlimBackup, SlimOperation, SlimPod, SlimStatefulSet};
 use super::failure::Failure;
-use super::index::{Changes, Index, Unreadable, WatchHealth, WatchState};
+use super::index::{Changes, Index, WatchHealth, WatchState};
 use super::kinds::Watched;
+use super::stored::dynamic_object;
 use super::watch::watch;
 use crate::model::key::{Key, Kind};
 use crate::model::observed::{LiveObject, ObservedCluster};

@@ -2,13 +2,13 @@
 
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
-use serde_json::Value;
 
 use super::kinds::Watched;
 use crate::model::key::Kind;
+use crate::model::schema::Schema;
 
-/// `openAPIV3Schema` of a StackGres kind as it is installed; `None` where it is not, or where definitions may not be read.
-pub async fn server_schema(client: &Client, kind: &Kind) -> Option<Value> {
+/// The schema of a StackGres kind as it is installed; `None` where it is not, or where definitions may not be read.
+pub async fn server_schema(client: &Client, kind: &Kind) -> Option<Schema> {
     let watched = Watched::of(kind)?;
     let definitions = ApiResource {
         group: "apiextensions.k8s.io".into(),
@@ -25,9 +25,11 @@ pub async fn server_schema(client: &Client, kind: &Kind) -> Option<Value> {
             return None;
         }
     };
-    let versions = definition.data.pointer("/spec/versions")?.as_array()?;
-    let version = versions
-        .iter()
-        .find(|version| version.get("name").and_then(Value::as_str) == Some(&kind.version))?;
-    version.pointer("/schema/openAPIV3Schema").cloned()
+    match Schema::of_definition(&definition.data, &kind.version) {
+        Ok(schema) => Some(schema),
+        Err(why) => {
+            tracing::warn!(%kind, why, "the installed schema is not understood");
+            None
+        }
+    }
 }

@@ -12,13 +12,13 @@ use kube::core::Status;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::adopt::{MANAGER, take_over};
-use super::decode::live_object;
+use super::adopt::take_over;
 use super::failure::{Failure, lacks_permission, redact};
 use super::kinds::Watched;
+use super::stored::live_object;
+use crate::decide::compare::FIELD_MANAGER;
 use crate::decide::references;
 use crate::model::desired::Supporting;
-use crate::model::field::FieldPath;
 use crate::model::key::{Key, Kind};
 use crate::model::observed::LiveObject;
 use crate::model::plan::OpenStep;
@@ -95,15 +95,8 @@ impl Writer {
 
     /// Writes a step whose gates are open. The answer is the object as it is now.
     pub async fn apply(&self, step: OpenStep<'_>) -> Result<LiveObject, WriteError> {
-        let removals: Vec<FieldPath> = step
-            .step()
-            .changes
-            .iter()
-            .filter(|change| change.to.is_none())
-            .map(|change| change.path.clone())
-            .collect();
         let object = (*step.step().object).clone();
-        self.write(step.key(), object, step.live(), &removals).await
+        self.write(step.key(), object, step.live()).await
     }
 
     /// Writes an object that clusters refer to, as Git has it; `base` is the live object it was compared with.
@@ -112,7 +105,8 @@ impl Writer {
         object: &Supporting,
         base: Option<&LiveObject>,
     ) -> Result<LiveObject, WriteError> {
-        self.write(&object.key, references::object(object, base), base, &[]).await
+        let value = references::object(object, base);
+        self.write(&object.key, value, base).await
     }
 
     async fn write(
@@ -120,7 +114,6 @@ impl Writer {
         key: &Key,
         mut object: Value,
         live: Option<&LiveObject>,
-        removals: &[FieldPath],
     ) -> Result<LiveObject, WriteError> {
         let target = self.target(key, &object)?;
         match live {
@@ -133,7 +126,7 @@ impl Writer {
             None => target.must_not_exist().await?,
             Some(live) => {
                 let mut resource_version = live.resource_version.clone();
-                let patch = take_over(&live.managers, &resource_version, &object, removals);
+                let patch = take_over(&live.managers, &resource_version, &object);
                 if let Some(patch) = patch {
                     resource_version = target.adopt(patch).await?;
                 }
@@ -143,7 +136,7 @@ impl Writer {
                 }
             }
         }
-        let params = PatchParams::apply(MANAGER);
+        let params = PatchParams::apply(FIELD_MANAGER);
         let params = if live.is_some() {
             params.force()
         } else {
@@ -211,7 +204,7 @@ impl Target {
         let patch: json_patch::Patch =
             serde_json::from_value(patch).expect("`take_over` makes a JSON patch");
         let params = PatchParams {
-            field_manager: Some(MANAGER.into()),
+            field_manager: Some(FIELD_MANAGER.into()),
             ..PatchParams::default()
         };
         let adopted = self

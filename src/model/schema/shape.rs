@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::field::{FieldPath, Segment};
 use super::{METADATA_FIELDS, Schema};
+use crate::model::field::{FieldPath, Segment};
 
 impl Schema {
     /// The fields of a whole object that its schema does not declare, in the order they are written; the outermost only.

@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::model::field::{FieldPath, Segment};
 use super::{Bound, List, Schema, Type};
+use crate::model::field::{FieldPath, Segment};
 
 /// One value that the API server would refuse. Shown as its own message does: `spec.pods: Required value`.
 #[derive(Debug, Clone, PartialEq)]
