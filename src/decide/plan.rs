@@ -297,7 +297,6 @@ fn generated_by(live: &LiveObject) -> Option<String> {
     })
 }
 
-
 /// What became of a write that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setback {

@@ -62,7 +62,10 @@ pub fn held_by(document: &Document, unapplied: &Unapplied) -> Vec<String> {
         .into_iter()
         .filter_map(|reference| {
             let why = unapplied.get(&reference)?;
-            Some(format!("{} {} is not applied: {why}", reference.0.kind, reference.1))
+            Some(format!(
+                "{} {} is not applied: {why}",
+                reference.0.kind, reference.1
+            ))
         })
         .collect()
 }
@@ -77,7 +80,11 @@ pub fn unapplied(plan: &SupportingPlan) -> Option<String> {
         | State::Blocked
         | State::Suspended
         | State::Refused
-        | State::Unknown => Some(plan.because.clone().unwrap_or_else(|| plan.state.word().to_owned())),
+        | State::Unknown => Some(
+            plan.because
+                .clone()
+                .unwrap_or_else(|| plan.state.word().to_owned()),
+        ),
     }
 }
 

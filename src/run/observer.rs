@@ -26,7 +26,12 @@ pub struct Observer {
 
 impl Observer {
     pub fn new(reader: Reader, idle_leader: IdleLeader) -> Self {
-        Self { reader, sightings: HashMap::new(), started: Instant::now(), idle_leader }
+        Self {
+            reader,
+            sightings: HashMap::new(),
+            started: Instant::now(),
+            idle_leader,
+        }
     }
 
     pub fn now(&self) -> Moment {
@@ -35,9 +40,15 @@ impl Observer {
 
     /// Takes a look at one cluster and remembers what it shows. `Err` is why it cannot be read.
     pub fn look(&mut self, key: &Key) -> Result<Arc<ObservedCluster>, String> {
-        let seen = self.reader.observe(key).map_err(|unreadable| unreadable.reason)?;
+        let seen = self
+            .reader
+            .observe(key)
+            .map_err(|unreadable| unreadable.reason)?;
         let now = self.now();
-        self.sightings.entry(key.clone()).or_default().look(&seen, now);
+        self.sightings
+            .entry(key.clone())
+            .or_default()
+            .look(&seen, now);
         Ok(Arc::new(seen))
     }
 
@@ -47,7 +58,12 @@ impl Observer {
     }
 
     /// Looks, and plans. `None` where Git says nothing of the cluster.
-    pub fn plan(&mut self, desired: &Desired, key: &Key, unapplied: &Unapplied) -> Option<ClusterPlan> {
+    pub fn plan(
+        &mut self,
+        desired: &Desired,
+        key: &Key,
+        unapplied: &Unapplied,
+    ) -> Option<ClusterPlan> {
         let wanted = match (desired.refused.get(key), desired.clusters.get(key)) {
             (Some(findings), _) => Wanted::Refused(findings),
             (None, Some(cluster)) => Wanted::Declared(cluster),

@@ -69,18 +69,35 @@ pub struct Written {
 
 impl Reconciler {
     pub fn new(observer: Observer, writer: Writer) -> Self {
-        Self { observer, writer, setbacks: HashMap::new(), supporting_setbacks: HashMap::new() }
+        Self {
+            observer,
+            writer,
+            setbacks: HashMap::new(),
+            supporting_setbacks: HashMap::new(),
+        }
     }
 
     /// Carries out what may be carried out now for these clusters, after what they refer to.
-    pub async fn pass(&mut self, desired: &Desired, clusters: &BTreeSet<Key>, supporting: &BTreeSet<SupportingKey>) -> Pass {
+    pub async fn pass(
+        &mut self,
+        desired: &Desired,
+        clusters: &BTreeSet<Key>,
+        supporting: &BTreeSet<SupportingKey>,
+    ) -> Pass {
         let mut pass = Pass::default();
         let wanted = self.referred_to(desired, clusters, supporting);
         let held = self.carry_supporting(&wanted, &mut pass).await;
-        self.carry_clusters(desired, clusters, &held, &mut pass).await;
+        self.carry_clusters(desired, clusters, &held, &mut pass)
+            .await;
         let now = self.observer.now();
-        let setbacks = self.setbacks.values().chain(self.supporting_setbacks.values());
-        pass.retry = setbacks.map(|held| held.retry).filter(|retry| *retry > now).min();
+        let setbacks = self
+            .setbacks
+            .values()
+            .chain(self.supporting_setbacks.values());
+        pass.retry = setbacks
+            .map(|held| held.retry)
+            .filter(|retry| *retry > now)
+            .min();
         pass
     }
 
@@ -93,10 +110,17 @@ impl Reconciler {
     ) -> Vec<&'d Supporting> {
         let mut wanted: BTreeSet<SupportingKey> = asked.clone();
         for cluster in clusters.iter().filter_map(|key| desired.clusters.get(key)) {
-            wanted.extend(references(&cluster.document.value, &cluster.document.key.namespace));
+            wanted.extend(references(
+                &cluster.document.value,
+                &cluster.document.key.namespace,
+            ));
         }
         let is_wanted = |one: &&Supporting| wanted.contains(&(one.kind.clone(), one.key.clone()));
-        if wanted.is_empty() { Vec::new() } else { desired.supporting.iter().filter(is_wanted).collect() }
+        if wanted.is_empty() {
+            Vec::new()
+        } else {
+            desired.supporting.iter().filter(is_wanted).collect()
+        }
     }
 
     async fn carry_supporting(&mut self, wanted: &[&Supporting], pass: &mut Pass) -> Unapplied {
@@ -117,19 +141,37 @@ impl Reconciler {
         held
     }
 
-    async fn write_supporting(&mut self, supporting: &Supporting, mut plan: SupportingPlan, pass: &mut Pass) -> SupportingPlan {
+    async fn write_supporting(
+        &mut self,
+        supporting: &Supporting,
+        mut plan: SupportingPlan,
+        pass: &mut Pass,
+    ) -> SupportingPlan {
         let id = (supporting.kind.clone(), supporting.key.clone());
-        let live = self.observer.reader.supporting(&supporting.kind, &supporting.key).ok().flatten();
+        let live = self
+            .observer
+            .reader
+            .supporting(&supporting.kind, &supporting.key)
+            .ok()
+            .flatten();
         let basis = Basis {
             digest: supporting.digest.clone(),
             resource_version: live.as_ref().map(|live| live.resource_version.clone()),
         };
         let now = self.observer.now();
-        if let Some(held) = self.supporting_setbacks.get(&id).filter(|held| held.holds(&basis, now)) {
+        if let Some(held) = self
+            .supporting_setbacks
+            .get(&id)
+            .filter(|held| held.holds(&basis, now))
+        {
             set_back(&mut plan.state, &mut plan.because, &held.setback);
             return plan;
         }
-        match self.writer.apply_supporting(supporting, live.as_ref()).await {
+        match self
+            .writer
+            .apply_supporting(supporting, live.as_ref())
+            .await
+        {
             Ok(object) => {
                 tracing::info!(kind = %supporting.kind.kind, object = %supporting.key, "applied");
                 self.supporting_setbacks.remove(&id);
@@ -137,7 +179,11 @@ impl Reconciler {
                 pass.written.push(Written {
                     kind: supporting.kind.kind.clone(),
                     key: supporting.key.clone(),
-                    moves: vec![if live.is_some() { Move::Settings } else { Move::Create }],
+                    moves: vec![if live.is_some() {
+                        Move::Settings
+                    } else {
+                        Move::Create
+                    }],
                 });
                 self.observer.plan_supporting(supporting)
             }
@@ -152,27 +198,44 @@ impl Reconciler {
         }
     }
 
-    async fn carry_clusters(&mut self, desired: &Desired, keys: &BTreeSet<Key>, held: &Unapplied, pass: &mut Pass) {
+    async fn carry_clusters(
+        &mut self,
+        desired: &Desired,
+        keys: &BTreeSet<Key>,
+        held: &Unapplied,
+        pass: &mut Pass,
+    ) {
         let now = self.observer.now();
         let mut plans = BTreeMap::new();
         for key in keys {
-            let Some(mut plan) = self.observer.plan(desired, key, held) else { continue };
+            let Some(mut plan) = self.observer.plan(desired, key, held) else {
+                continue;
+            };
             match (self.setbacks.get(key), plan.open_step().is_some()) {
                 (Some(held), true) if held.holds(&basis(desired, &plan), now) => {
                     set_back(&mut plan.state, &mut plan.because, &held.setback);
                 }
-                (Some(held), false) if !held.is_about(&basis(desired, &plan)) => drop(self.setbacks.remove(key)),
+                (Some(held), false) if !held.is_about(&basis(desired, &plan)) => {
+                    drop(self.setbacks.remove(key))
+                }
                 _ => {}
             }
             plans.insert(key.clone(), plan);
         }
         let writer = &self.writer;
-        let answers: Vec<(Key, Vec<Move>, Result<LiveObject, WriteError>)> = futures::stream::iter(plans.values())
-            .filter_map(async |plan| Some((plan, plan.open_step()?)))
-            .map(async |(plan, step)| (plan.key.clone(), step.step().moves.clone(), writer.apply(step).await))
-            .buffer_unordered(CONCURRENT)
-            .collect()
-            .await;
+        let answers: Vec<(Key, Vec<Move>, Result<LiveObject, WriteError>)> =
+            futures::stream::iter(plans.values())
+                .filter_map(async |plan| Some((plan, plan.open_step()?)))
+                .map(async |(plan, step)| {
+                    (
+                        plan.key.clone(),
+                        step.step().moves.clone(),
+                        writer.apply(step).await,
+                    )
+                })
+                .buffer_unordered(CONCURRENT)
+                .collect()
+                .await;
         for (key, moves, answer) in answers {
             match answer {
                 Ok(object) => {
@@ -181,7 +244,11 @@ impl Reconciler {
                     if let Some(plan) = plans.get(&key).and_then(|plan| plan.steps.first()) {
                         tracing::info!(cluster = %key, step = %in_words(plan), "written");
                     }
-                    pass.written.push(Written { kind: "SGCluster".into(), key: key.clone(), moves });
+                    pass.written.push(Written {
+                        kind: "SGCluster".into(),
+                        key: key.clone(),
+                        moves,
+                    });
                     // What the write left behind is what the report should show.
                     if let Some(plan) = self.observer.plan(desired, &key, held) {
                         plans.insert(key, plan);
@@ -208,10 +275,17 @@ impl Held {
         let delay = match (&setback, before) {
             (Setback::Conflict, _) => Duration::ZERO,
             (Setback::Refused(_), _) => LONGEST_RETRY,
-            (Setback::Retry(_), Some(before)) => (before.delay * 2).clamp(FIRST_RETRY, LONGEST_RETRY),
+            (Setback::Retry(_), Some(before)) => {
+                (before.delay * 2).clamp(FIRST_RETRY, LONGEST_RETRY)
+            }
             (Setback::Retry(_), None) => FIRST_RETRY,
         };
-        Self { setback, basis, retry: Moment(now.0 + delay), delay }
+        Self {
+            setback,
+            basis,
+            retry: Moment(now.0 + delay),
+            delay,
+        }
     }
 
     fn is_about(&self, basis: &Basis) -> bool {
@@ -226,7 +300,11 @@ impl Held {
 fn basis(desired: &Desired, plan: &ClusterPlan) -> Basis {
     let live = plan.observed.as_ref().and_then(|seen| seen.live.as_ref());
     Basis {
-        digest: desired.clusters.get(&plan.key).map(|cluster| cluster.digest.clone()).unwrap_or_default(),
+        digest: desired
+            .clusters
+            .get(&plan.key)
+            .map(|cluster| cluster.digest.clone())
+            .unwrap_or_default(),
         resource_version: live.map(|live| live.resource_version.clone()),
     }
 }
@@ -260,7 +338,14 @@ fn in_words(step: &crate::model::plan::Step) -> String {
     let words: Vec<String> = step
         .changes
         .iter()
-        .map(|change| format!("{} {} → {}", change.path, value(&change.from), value(&change.to)))
+        .map(|change| {
+            format!(
+                "{} {} → {}",
+                change.path,
+                value(&change.from),
+                value(&change.to)
+            )
+        })
         .collect();
     words.join(", ")
 }

@@ -51,12 +51,20 @@ impl Survey {
     ) -> Result<Self, SurveyError> {
         let keys = declared(&desired, namespace, asked)?;
         let cancel = CancellationToken::new();
-        let scope = Scope { namespace: namespace.map(str::to_owned) };
+        let scope = Scope {
+            namespace: namespace.map(str::to_owned),
+        };
         let reader = Reader::start(client, scope, cancel.clone());
         let watches = cancel.drop_guard();
         reader.synced(FIRST_LISTS).await?;
         let is_narrowed = !asked.is_empty() || namespace.is_some();
-        Ok(Self { desired, observer: Observer::new(reader, idle_leader), keys, is_narrowed, _watches: watches })
+        Ok(Self {
+            desired,
+            observer: Observer::new(reader, idle_leader),
+            keys,
+            is_narrowed,
+            _watches: watches,
+        })
     }
 
     /// Looks at the clusters whenever something of them changes, for so long.
@@ -67,7 +75,10 @@ impl Survey {
                 // What cannot be read is said by the plan.
                 drop(self.observer.look(key));
             }
-            if timeout_at(end, self.observer.reader.changed()).await.is_err() {
+            if timeout_at(end, self.observer.reader.changed())
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -87,7 +98,12 @@ impl Survey {
             .filter_map(|key| self.observer.plan(&desired, key, &held))
             .map(Arc::new)
             .collect();
-        Report { source: desired.source.clone(), clusters, supporting, findings: desired.findings.clone() }
+        Report {
+            source: desired.source.clone(),
+            clusters,
+            supporting,
+            findings: desired.findings.clone(),
+        }
     }
 
     fn supporting(&self) -> Vec<Arc<SupportingPlan>> {
@@ -95,7 +111,12 @@ impl Survey {
             .keys
             .iter()
             .filter_map(|key| self.desired.clusters.get(key))
-            .flat_map(|one| crate::decide::references::references(&one.document.value, &one.document.key.namespace))
+            .flat_map(|one| {
+                crate::decide::references::references(
+                    &one.document.value,
+                    &one.document.key.namespace,
+                )
+            })
             .map(|reference| (reference, ()))
             .collect();
         let is_asked = |kind: &crate::model::key::Kind, key: &Key| {
@@ -110,15 +131,29 @@ impl Survey {
     }
 }
 
-fn declared(desired: &Desired, namespace: Option<&str>, asked: &[Key]) -> Result<BTreeSet<Key>, SurveyError> {
+fn declared(
+    desired: &Desired,
+    namespace: Option<&str>,
+    asked: &[Key],
+) -> Result<BTreeSet<Key>, SurveyError> {
     let all = desired.clusters.keys().chain(desired.refused.keys());
     if asked.is_empty() {
-        return Ok(all.filter(|key| namespace.is_none_or(|namespace| key.namespace == namespace)).cloned().collect());
+        return Ok(all
+            .filter(|key| namespace.is_none_or(|namespace| key.namespace == namespace))
+            .cloned()
+            .collect());
     }
     let all: BTreeSet<&Key> = all.collect();
-    let missing: Vec<Key> = asked.iter().filter(|key| !all.contains(key)).cloned().collect();
+    let missing: Vec<Key> = asked
+        .iter()
+        .filter(|key| !all.contains(key))
+        .cloned()
+        .collect();
     if missing.is_empty() {
         return Ok(asked.iter().cloned().collect());
     }
-    Err(SurveyError::FindManifest { keys: missing, revision: desired.source.revision.clone() })
+    Err(SurveyError::FindManifest {
+        keys: missing,
+        revision: desired.source.revision.clone(),
+    })
 }
