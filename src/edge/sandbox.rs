@@ -5,4 +5,13 @@
 //! StatefulSet's Pods, and a deleted Pod is gone at once.
 
 pub mod admission;
+pub mod apply;
+pub mod client_side;
+pub mod declared;
+pub mod fields;
+pub mod managed;
+#[cfg(test)]
+mod ownership;
 pub mod simulation;
+pub mod typing;
+pub mod walk;
