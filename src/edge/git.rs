@@ -212,6 +212,12 @@ pub struct Repository {
     inner: Mutex<Inner>,
 }
 
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Repository").field(&self.settings).finish()
+    }
+}
+
 struct Inner {
     open: open::Open,
     /// The branch that stands for an absent `revision`, by its full name, once it was seen to exist.

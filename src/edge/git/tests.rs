@@ -402,6 +402,78 @@ fn a_directory_that_becomes_another_repository_is_noticed() {
     ));
 }
 
+/// git-sync keeps a clone, a detached work tree for each commit, and a link to the latest one.
+#[test]
+fn the_layout_of_git_sync_is_followed_from_commit_to_commit() {
+    let origin = Sample::with_worktree();
+    let one = origin.commit(&[("a.yaml", "1")]);
+    let top = origin.directory.path();
+    if git(top, &["clone", "-q", "config", "sync"]).is_none() {
+        return;
+    }
+    let (clone, link) = (top.join("sync"), top.join("sync/current"));
+    let publish = |id: Oid| {
+        let id = id.to_string();
+        git(&clone, &["fetch", "-q", "origin"]);
+        git(
+            &clone,
+            &[
+                "worktree",
+                "add",
+                "-q",
+                "--detach",
+                &format!(".worktrees/{id}"),
+                &id,
+            ],
+        );
+        turn(&link, &Path::new(".worktrees").join(&id));
+    };
+    publish(one);
+    let repository = origin.open_with(|settings| settings.repository = link.display().to_string());
+    let first = repository.snapshot().unwrap();
+    assert_eq!(first.source.commit, Some(one.to_string()));
+    let two = origin.commit(&[("a.yaml", "2")]);
+    publish(two);
+    git(&clone, &["worktree", "remove", "--force", &one.to_string()]);
+    let second = repository.snapshot().unwrap();
+    assert_eq!(second.source.commit, Some(two.to_string()));
+    assert_eq!(second.source.revision, "HEAD");
+    assert!(
+        repository
+            .is_descendant(&one.to_string(), &two.to_string())
+            .unwrap()
+    );
+}
+
+#[test]
+fn a_shallow_clone_is_read_and_knows_nothing_of_what_came_before() {
+    let origin = Sample::bare();
+    let one = origin.commit(&[("a.yaml", "1")]);
+    let two = origin.commit(&[("a.yaml", "2")]);
+    let url = format!("file://{}", origin.path.display());
+    let top = origin.directory.path();
+    if git(top, &["clone", "-q", "--depth=1", &url, "shallow"]).is_none() {
+        return;
+    }
+    let shallow = top.join("shallow").display().to_string();
+    let repository = origin.open_with(|settings| settings.repository = shallow);
+    let snapshot = repository.snapshot().unwrap();
+    assert_eq!(snapshot.source.commit, Some(two.to_string()));
+    assert!(
+        !repository
+            .is_descendant(&one.to_string(), &two.to_string())
+            .unwrap()
+    );
+    assert!(repository.resolve("HEAD~1").is_err());
+}
+
+#[test]
+fn a_repository_is_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let sample = Sample::bare();
+    shared(&sample.open());
+}
+
 fn turn(link: &Path, target: &Path) {
     let next = link.with_extension("next");
     std::os::unix::fs::symlink(target, &next).unwrap();

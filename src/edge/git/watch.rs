@@ -445,6 +445,35 @@ mod tests {
         assert!(wakes(&mut watch).await || !watch.woken);
     }
 
+    #[test]
+    fn an_overflow_matters_and_locks_and_reading_do_not() {
+        use notify::event::{CreateKind, Flag, ModifyKind, RenameMode};
+        let sample = Sample::with_worktree();
+        let places = Places::find(&sample.settings()).unwrap();
+        let git = sample.git.path();
+        let event = |kind, paths: &[&str]| {
+            paths.iter().fold(notify::Event::new(kind), |event, path| {
+                event.add_path(git.join(path))
+            })
+        };
+        let create = EventKind::Create(CreateKind::File);
+        let rename = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
+        let read = EventKind::Access(AccessKind::Open(AccessMode::Read));
+        let overflow = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        assert!(places.matters(&overflow));
+        assert!(places.matters(&event(rename, &["HEAD.lock", "HEAD"])));
+        assert!(places.matters(&event(rename, &["packed-refs.lock", "packed-refs"])));
+        assert!(places.matters(&event(create, &["refs/heads/new"])));
+        for (kind, path) in [
+            (create, "refs/heads/new.lock"),
+            (create, "index.lock"),
+            (create, "objects/12"),
+            (read, "refs/heads/main"),
+        ] {
+            assert!(!places.matters(&event(kind, &[path])), "{path}");
+        }
+    }
+
     #[tokio::test]
     async fn where_nothing_can_be_watched_the_poll_wakes() {
         let sample = Sample::bare();
