@@ -37,6 +37,7 @@ pub mod model {
 pub mod decide {
     pub mod check;
     pub mod compare;
+    pub mod desired;
     pub mod digest;
     pub mod durability;
     pub mod evidence;
