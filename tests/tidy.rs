@@ -132,6 +132,11 @@ fn check_places(source: &Source, found: &mut Vec<String>) {
             "{path}: `{top}` is no entry of the top level; put it below one of {TOP_LEVEL:?}, or allow it in tests/tidy.rs"
         ));
     }
+    if path.ends_with(".pending-snap") || path.ends_with(".snap.new") {
+        found.push(format!(
+            "{path}: an unreviewed snapshot; take it over into its test, or remove it"
+        ));
+    }
     // Written in two parts, so that this file does not hold them.
     for place in [
         concat!("/", "work"),
