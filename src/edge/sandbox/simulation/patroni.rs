@@ -338,17 +338,6 @@ impl Patroni {
         self.lock.as_ref().map(|lock| lock.holder.as_str())
     }
 
-    pub fn has(&self, name: &str) -> bool {
-        self.members.contains_key(name)
-    }
-
-    pub fn is_ready(&self, name: &str) -> bool {
-        self.members
-            .get(name)
-            .and_then(|member| member.reported.as_ref())
-            .is_some_and(|report| report.is_ready)
-    }
-
     fn next_event(&self) -> Duration {
         let timers = self.members.values().filter_map(|member| {
             if member.fault == Some(Fault::Down) && !matches!(member.phase, Phase::Closing(_)) {

@@ -403,15 +403,15 @@ fn a_copy_takes_its_time_and_a_slow_one_ten_times_as_long() {
     let mut patroni = cluster("3.3.3", 1, "async");
     patroni.add("p1", "10.244.0.1", seconds(30));
     patroni.step(seconds(29));
-    assert!(!patroni.is_ready("p1"));
+    assert!(!patroni.report("p1").unwrap().is_ready);
     patroni.step(seconds(2));
-    assert!(patroni.is_ready("p1"));
+    assert!(patroni.report("p1").unwrap().is_ready);
     patroni.add("p2", "10.244.0.2", seconds(30));
     patroni.set_fault("p2", Some(Fault::SlowBuild));
     patroni.step(seconds(290));
-    assert!(!patroni.is_ready("p2"));
+    assert!(!patroni.report("p2").unwrap().is_ready);
     patroni.step(seconds(20));
-    assert!(patroni.is_ready("p2"));
+    assert!(patroni.report("p2").unwrap().is_ready);
 }
 
 #[test]
