@@ -4,6 +4,7 @@
 //! makes the value. Both must say the same, else the document is refused. A file is cut at its `---` lines first (as
 //! kubectl does), so a document that cannot be read costs only itself. Nothing here knows Kubernetes.
 
+mod events;
 pub mod positions;
 pub mod scalar;
 pub mod tree;
@@ -196,7 +197,7 @@ fn document<'t>(chunk: &'t [u8], first_line: u32, limits: &Limits) -> Option<Tex
         Ok(text) => (text, None),
         Err((text, problem)) => (text, Some(problem)),
     };
-    let mut written = tree::read(text, first_line, limits);
+    let mut written = events::read(text, first_line, limits);
     if let Some(problem) = broken {
         // What stands before the bad byte may still name the object; its other problems come from the cut.
         return Some(Text {

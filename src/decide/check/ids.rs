@@ -114,6 +114,7 @@ pub const IDS: &[Rule] = &[
         "The file's path may not name this namespace",
     ),
     warning("no-failover", "Only one instance can lead"),
+    warning("no-files", "No file below the paths is a manifest"),
     warning("no-instances", "The cluster is stopped"),
     error(
         "no-kind",

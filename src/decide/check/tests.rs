@@ -429,10 +429,11 @@ fn the_table_of_ids_holds_exactly_what_the_code_can_find() {
         include_str!("operator.rs"),
         include_str!("supporting.rs"),
         include_str!("../desired.rs"),
+        include_str!("../../run/desired.rs"),
         include_str!("../../model/manifest.rs"),
         include_str!("../../model/manifest/name.rs"),
         include_str!("../../model/yaml.rs"),
-        include_str!("../../model/yaml/tree.rs"),
+        include_str!("../../model/yaml/events.rs"),
     ];
     let found: BTreeSet<&str> = sources.into_iter().flat_map(ids_in).collect();
     let listed: Vec<&str> = IDS.iter().map(|rule| rule.id).collect();
