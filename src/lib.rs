@@ -28,6 +28,7 @@ pub mod model {
     pub mod observed;
     pub mod patroni;
     pub mod plan;
+    pub mod review;
     pub mod schema;
     pub mod spelling;
     pub mod yaml;

@@ -17,6 +17,59 @@ use crate::model::patroni::{FailoverRequest, Lsn, MemberStatus};
 /// The table, and below it what Patroni adds: maintenance mode and a scheduled switchover. Ends with a line break.
 pub fn table(cluster: &ObservedCluster) -> String {
     let layout = Layout::of(cluster);
+    let mut text = grid(&title(cluster, layout), &columns(cluster, layout));
+    text.push_str(&after_the_table(cluster));
+    text
+}
+
+/// The rows as objects, with the table's titles as keys (`member`, `lagInMb`, …) and nothing where a cell is empty.
+pub fn json(cluster: &ObservedCluster) -> Value {
+    let columns = columns(cluster, Layout::of(cluster));
+    let rows = columns.first().map_or(0, |column| column.cells.len());
+    (0..rows)
+        .map(|row| {
+            let mut object = serde_json::Map::new();
+            let mut previous = "";
+            for column in &columns {
+                let key = match (column.title, previous) {
+                    ("Lag", "Receive LSN") => "receiveLag".into(),
+                    ("Lag", _) => "replayLag".into(),
+                    (title, _) => camel(title),
+                };
+                previous = column.title;
+                let cell = &column.cells[row];
+                if cell.is_empty() {
+                    continue;
+                }
+                let number = cell.parse::<u64>().ok().filter(|_| column.is_right);
+                object.insert(
+                    key,
+                    number.map_or_else(|| cell.as_str().into(), Value::from),
+                );
+            }
+            Value::Object(object)
+        })
+        .collect()
+}
+
+/// `lagInMb` of `Lag in MB`.
+fn camel(title: &str) -> String {
+    let mut key = String::new();
+    for (index, word) in title.split(' ').enumerate() {
+        let word = word.to_lowercase();
+        let mut characters = word.chars();
+        match characters.next() {
+            Some(first) if index > 0 => {
+                key.extend(first.to_uppercase());
+                key.push_str(characters.as_str());
+            }
+            _ => key.push_str(&word),
+        }
+    }
+    key
+}
+
+fn columns(cluster: &ObservedCluster, layout: Layout) -> Vec<Column> {
     let mut members: Vec<&Member> = cluster.seen_members().iter().collect();
     // As strings, so that `-10` comes before `-2`.
     members.sort_by(|one, other| one.name.cmp(&other.name));
@@ -34,10 +87,7 @@ pub fn table(cluster: &ObservedCluster) -> String {
     ];
     columns.extend(lag_columns(cluster, layout, &rows));
     columns.extend(optional_columns(layout, &rows));
-
-    let mut text = grid(&title(cluster, layout), &columns);
-    text.push_str(&after_the_table(cluster));
-    text
+    columns
 }
 
 /// What differs between the versions of Patroni that StackGres ships.
