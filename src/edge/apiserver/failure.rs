@@ -36,7 +36,7 @@ pub enum Failure {
     },
     #[error("the API server did not answer within {seconds} s")]
     TimedOut { seconds: u64 },
-    #[error("the API server answered {code}: {text}")]
+    #[error("the API server answered {code}{}", told(text))]
     Answered { code: u16, text: String },
     #[error("the API server's answer cannot be read: {why}")]
     Unreadable { why: String },
@@ -46,6 +46,14 @@ fn at(address: &Option<String>) -> String {
     address
         .as_ref()
         .map_or_else(String::new, |address| format!(" at {address}"))
+}
+
+fn told(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(": {text}")
+    }
 }
 
 impl Failure {

@@ -22,12 +22,10 @@ use super::failure::Failure;
 use super::index::{Changes, Index, WatchHealth, WatchState};
 use super::kinds::Watched;
 use super::stored::dynamic_object;
-use super::watch::watch;
+use super::watch::{Pace, watch};
 use crate::model::key::{Key, Kind};
 use crate::model::observed::{LiveObject, ObservedCluster};
 
-/// A watch that fails for longer than this no longer counts: three times Patroni's default `loop_wait` of 10 s, its `ttl`.
-const GRACE: Duration = Duration::from_secs(30);
 /// Events of one change come in a bunch: a Pod, its Endpoints, the cluster's status.
 const BUNCH: Duration = Duration::from_millis(20);
 /// How long a command waits for a server that does not answer; a restart of it is not worth more.
@@ -57,11 +55,13 @@ pub struct Shared {
     index: RwLock<Index>,
     changed: Notify,
     states: signal::Sender<()>,
+    pub pace: Pace,
 }
 
 impl Shared {
-    fn new() -> Self {
+    fn new(pace: Pace) -> Self {
         Self {
+            pace,
             index: RwLock::new(Index::default()),
             changed: Notify::new(),
             states: signal::Sender::new(()),
@@ -94,11 +94,20 @@ pub struct Reader {
 impl Reader {
     /// Starts the watches on the present tokio runtime; they end with the token.
     pub fn start(client: Client, scope: Scope, cancel: CancellationToken) -> Self {
+        Self::start_at(Pace::default(), client, scope, cancel)
+    }
+
+    pub(super) fn start_at(
+        pace: Pace,
+        client: Client,
+        scope: Scope,
+        cancel: CancellationToken,
+    ) -> Self {
         let start = Start {
             client,
             scope,
             cancel,
-            shared: Arc::new(Shared::new()),
+            shared: Arc::new(Shared::new(pace)),
         };
         for watched in Watched::ALL {
             match watched {
@@ -258,10 +267,10 @@ impl Start {
     }
 }
 
-/// Looks each second which watches have been failing for too long.
+/// Looks every now and then which watches have been failing for too long.
 async fn give_up(shared: Arc<Shared>) {
     let mut since: BTreeMap<Watched, Instant> = BTreeMap::new();
-    let mut tick = interval(Duration::from_secs(1));
+    let mut tick = interval(shared.pace.grace / 30);
     loop {
         let now = tick.tick().await;
         for watched in Watched::ALL {
@@ -269,7 +278,8 @@ async fn give_up(shared: Arc<Shared>) {
                 shared.read(|index| matches!(index.state(watched), WatchState::Failing(_)));
             if !failing {
                 since.remove(&watched);
-            } else if now.duration_since(*since.entry(watched).or_insert(now)) >= GRACE {
+            } else if now.duration_since(*since.entry(watched).or_insert(now)) >= shared.pace.grace
+            {
                 shared.change(|index| index.lost(watched));
             }
         }
