@@ -1,0 +1,72 @@
+//! Who owns which field after a write: what `apply` has to know of a request, and its refusals as answers.
+
+use serde_json::{Value, json};
+
+use super::apply::{ApplyError, Change, apply, track_update};
+use super::failure::{Cause, Failure};
+use super::fields::{Element, FieldSet};
+use super::metadata;
+use super::resource::Resource;
+
+/// Who writes, and through which subresource (empty for the object itself).
+#[derive(Debug, Clone, Copy)]
+pub struct Writer<'a> {
+    pub manager: &'a str,
+    pub subresource: &'a str,
+}
+
+/// Records the owners of what a create, update or patch changed.
+pub fn updated(resource: &Resource, old: Option<&Value>, object: &mut Value, writer: Writer<'_>) {
+    let schema = resource.custom.as_ref().map(|custom| &custom.schema);
+    track_update(old, object, &change(resource, writer), schema);
+}
+
+/// The object with a configuration applied, and its new owners.
+pub fn applied(
+    resource: &Resource,
+    live: Option<&Value>,
+    applied: &Value,
+    writer: Writer<'_>,
+    is_forced: bool,
+) -> Result<Value, Failure> {
+    let schema = resource.custom.as_ref().map(|custom| &custom.schema);
+    let change = change(resource, writer);
+    apply(live, applied, &change, is_forced, schema)
+        .map_err(|error| refusal(resource, applied, error))
+}
+
+fn change(resource: &Resource, writer: Writer<'_>) -> Change {
+    let mut ignored = FieldSet::default();
+    match writer.subresource {
+        "" if resource.has_status => ignored.insert(&[Element::field("status")]),
+        "status" => ignored.insert(&[Element::field("spec")]),
+        _ => {}
+    }
+    Change {
+        manager: writer.manager.to_owned(),
+        subresource: writer.subresource.to_owned(),
+        api_version: resource.kind.api_version(),
+        now: (writer.subresource != "scale").then(metadata::now),
+        ignored,
+    }
+}
+
+fn refusal(resource: &Resource, applied: &Value, error: ApplyError) -> Failure {
+    let message = error.to_string();
+    match error {
+        ApplyError::ManagedFieldsGiven => Failure::bad_request(message),
+        ApplyError::NotTyped { .. } => Failure::unexplained(message),
+        ApplyError::Conflict(conflicts) => Failure {
+            code: 409,
+            reason: "Conflict".into(),
+            message,
+            details: Some(Box::new(json!({
+                "causes": conflicts.iter().map(super::apply::Conflict::cause).collect::<Vec<_>>(),
+            }))),
+        },
+        ApplyError::Invalid(violations) => {
+            let causes: Vec<Cause> = violations.iter().map(Cause::from).collect();
+            Failure::invalid(&resource.kind, metadata::text(applied, "name"), &causes)
+        }
+    }
+}
