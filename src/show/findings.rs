@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::escape::{for_github_command, for_github_property, for_terminal};
+use super::json;
 use super::palette::{Palette, paint};
 use crate::decide::check::IDS;
 use crate::model::desired::{Desired, Source};
@@ -38,24 +39,31 @@ impl Tally {
 pub fn text(findings: &[&Finding], tally: Tally, palette: &Palette) -> String {
     let mut text = String::new();
     for finding in findings {
-        let style = match finding.level {
-            Level::Error => palette.bad,
-            Level::Warning => palette.waiting,
-            Level::Note => palette.quiet,
-        };
-        if let Some(place) = &finding.place {
-            let place = place.to_string();
-            let place = for_terminal(&place);
-            let _ = write!(text, "{}: ", paint(palette.place, &place));
-        }
-        let head = format!("{}[{}]", finding.level.word(), finding.id);
-        let message = for_terminal(&finding.message);
-        let _ = writeln!(text, "{}: {message}", paint(style, &head));
-        if let Some(help) = &finding.help {
-            let _ = writeln!(text, "    help: {}", for_terminal(help));
-        }
+        text.push_str(&lines(finding, "", palette));
     }
     let _ = writeln!(text, "{}", summary(findings, tally));
+    text
+}
+
+/// One finding, each of its lines after `indent`.
+pub fn lines(finding: &Finding, indent: &str, palette: &Palette) -> String {
+    let mut text = indent.to_owned();
+    let style = match finding.level {
+        Level::Error => palette.bad,
+        Level::Warning => palette.waiting,
+        Level::Note => palette.quiet,
+    };
+    if let Some(place) = &finding.place {
+        let place = place.to_string();
+        let place = for_terminal(&place);
+        let _ = write!(text, "{}: ", paint(palette.place, &place));
+    }
+    let head = format!("{}[{}]", finding.level.word(), finding.id);
+    let message = for_terminal(&finding.message);
+    let _ = writeln!(text, "{}: {message}", paint(style, &head));
+    if let Some(help) = &finding.help {
+        let _ = writeln!(text, "{indent}    help: {}", for_terminal(help));
+    }
     text
 }
 
@@ -179,49 +187,16 @@ fn uri(path: &str) -> String {
 
 /// `kind: Check` with `findings[]`.
 pub fn json(source: &Source, findings: &[&Finding], tally: Tally) -> Value {
-    let Source {
-        repository,
-        revision,
-        commit,
-    } = source;
     let Tally { clusters, refused } = tally;
-    json!({
-        "apiVersion": "lockstep.dev/v1alpha1",
-        "kind": "Check",
-        "source": {"repository": repository, "revision": revision, "commit": commit},
-        "checked": {"clusters": clusters, "refused": refused},
-        "findings": findings.iter().map(|finding| one(finding)).collect::<Value>(),
-    })
-}
-
-fn one(finding: &Finding) -> Value {
-    let Finding {
-        id,
-        level,
-        place,
-        field,
-        cluster,
-        message,
-        help,
-    } = finding;
-    let mut value = json!({"id": id, "level": level.word()});
-    if let Some(Place { file, line, column }) = place {
-        value["file"] = json!(file);
-        value["line"] = json!(line);
-        value["column"] = json!(column);
-    }
-    let texts = [
-        ("field", field.as_ref().map(ToString::to_string)),
-        ("cluster", cluster.as_ref().map(ToString::to_string)),
-        ("message", Some(message.clone())),
-        ("help", help.clone()),
-    ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            value[name] = json!(text);
-        }
-    }
-    value
+    let mut object = json::head("Check");
+    object.insert("source".into(), json::source(source));
+    object.insert(
+        "checked".into(),
+        json!({"clusters": clusters, "refused": refused}),
+    );
+    let findings = findings.iter().map(|finding| json::finding(finding));
+    object.insert("findings".into(), findings.collect());
+    Value::Object(object)
 }
 
 #[cfg(test)]

@@ -10,11 +10,12 @@ use serde_json::Value;
 
 use super::durability;
 use super::escape::for_terminal;
+use super::findings;
 use super::mask::masked_pair;
 use super::palette::{Palette, paint};
 use super::yaml_text;
 use crate::model::field::FieldPath;
-use crate::model::finding::{Finding, Level};
+use crate::model::finding::Finding;
 use crate::model::plan::{
     Change, ClusterPlan, Difference, Gate, Move, Report, State, Step, SupportingPlan,
 };
@@ -41,7 +42,7 @@ pub fn report(report: &Report, palette: &Palette) -> String {
             .map(|plan| cluster(plan, palette)),
     );
     if !report.findings.is_empty() {
-        parts.push(findings(&report.findings, "", palette));
+        parts.push(all(&report.findings, "", palette));
     }
     if has_table {
         parts.push(summary(report, palette));
@@ -75,9 +76,16 @@ pub fn cluster(plan: &ClusterPlan, palette: &Palette) -> String {
     }
     if !plan.findings.is_empty() {
         text.push('\n');
-        text.push_str(&findings(&plan.findings, "  ", palette));
+        text.push_str(&all(&plan.findings, "  ", palette));
     }
     text
+}
+
+fn all(findings: &[Finding], indent: &str, palette: &Palette) -> String {
+    findings
+        .iter()
+        .map(|finding| findings::lines(finding, indent, palette))
+        .collect()
 }
 
 /// `failover/sync-cluster  waiting  sync-cluster-2 has not passed 0/6400000 yet`.
@@ -309,37 +317,6 @@ fn undone(plan: &ClusterPlan, path: &FieldPath) -> String {
     for_terminal(&text).into_owned()
 }
 
-/// Findings, each with its place and what can be done.
-pub fn findings(findings: &[Finding], indent: &str, palette: &Palette) -> String {
-    let mut text = String::new();
-    for finding in findings {
-        let style = match finding.level {
-            Level::Error => palette.bad,
-            Level::Warning => palette.waiting,
-            Level::Note => palette.quiet,
-        };
-        let _ = writeln!(
-            text,
-            "{indent}{}: {} [{}]",
-            paint(style, finding.level.word()),
-            for_terminal(&finding.message),
-            finding.id
-        );
-        if let Some(place) = &finding.place {
-            let place = place.to_string();
-            let _ = writeln!(
-                text,
-                "{indent}  at {}",
-                paint(palette.place, &for_terminal(&place))
-            );
-        }
-        if let Some(help) = &finding.help {
-            let _ = writeln!(text, "{indent}  help: {}", for_terminal(help));
-        }
-    }
-    text
-}
-
 /// One line a cluster: name, state, mode, instances, whether it is in force, and what it waits for.
 pub fn summary(report: &Report, palette: &Palette) -> String {
     const TITLES: [&str; 6] = [
@@ -445,9 +422,8 @@ mod tests {
                           unknown  operator caught up        the StatefulSet was not seen
                           closed   standbys passed the mark  sync-cluster-2 has not passed 0/6400000 yet
 
-          note: spec.replication.syncInstances has no effect in mode sync-all [sync-instances-no-effect]
-            at clusters/sync-cluster.yaml:19:5
-            help: remove it, or use mode sync
+          clusters/sync-cluster.yaml:19:5: note[sync-instances-no-effect]: spec.replication.syncInstances has no effect in mode sync-all
+              help: remove it, or use mode sync
         ");
     }
 
@@ -468,9 +444,8 @@ mod tests {
         insta::assert_snapshot!(cluster(&plan, &Palette::PLAIN), @r"
         failover/sync-cluster  in-sync
 
-          note: spec.replication.syncInstances has no effect in mode sync-all [sync-instances-no-effect]
-            at clusters/sync-cluster.yaml:19:5
-            help: remove it, or use mode sync
+          clusters/sync-cluster.yaml:19:5: note[sync-instances-no-effect]: spec.replication.syncInstances has no effect in mode sync-all
+              help: remove it, or use mode sync
         ");
         plan.findings.clear();
         insta::assert_snapshot!(cluster(&plan, &Palette::PLAIN), @r"failover/sync-cluster  in-sync");
@@ -594,8 +569,7 @@ mod tests {
         SGInstanceProfile failover/size-s  pending
               spec.memory: 2Gi → 4Gi
 
-        error: the file is not YAML: found a tab\u{1b}[1m [not-yaml]
-          at clusters/sync-cluster.yaml:3:1
+        clusters/sync-cluster.yaml:3:1: error[not-yaml]: the file is not YAML: found a tab\u{1b}[1m
         ");
     }
 
