@@ -22,6 +22,7 @@ pub use ids::{IDS, Rule};
 use object::Object;
 
 use crate::model::carried::Carried;
+use crate::model::crd::{self, Generation};
 use crate::model::finding::{Finding, Level};
 use crate::model::manifest::Document;
 use crate::model::schema::Schema;
@@ -31,6 +32,18 @@ use crate::model::schema::Schema;
 pub struct Schemas(BTreeMap<Carried, Arc<Schema>>);
 
 impl Schemas {
+    /// Lockstep's own writing of one generation of StackGres.
+    pub fn of(generation: Generation) -> Self {
+        let own = |kind: Carried| {
+            Some((
+                kind,
+                Arc::new(crd::schema(generation, &kind.kind())?.clone()),
+            ))
+        };
+        Self(Carried::ALL.into_iter().filter_map(own).collect())
+    }
+
+    /// With the schema that a server holds against this kind.
     #[must_use]
     pub fn with(mut self, kind: Carried, schema: Arc<Schema>) -> Self {
         self.0.insert(kind, schema);

@@ -10,6 +10,7 @@ use super::check::{self, Schemas};
 use super::digest::digest;
 use crate::model::carried::Carried;
 use crate::model::cluster::ClusterSpec;
+use crate::model::crd::FORMER_KINDS;
 use crate::model::desired::{Desired, DesiredCluster, Source, Supporting};
 use crate::model::finding::{Finding, Level, Place};
 use crate::model::key::{Key, Kind};
@@ -352,8 +353,11 @@ fn kind_not_applied(kind: &Kind, count: usize, place: &Place) -> Finding {
         format!("{kind} is not applied by Lockstep ({documents})"),
     )
     .at(place.clone());
-    if kind.kind == "SGBackupConfig" {
-        return finding.help("this kind is gone since StackGres 1.3; use spec.configurations.backups and an SGObjectStorage");
+    let former = FORMER_KINDS.iter().find(|(former, _)| *former == kind.kind);
+    if let Some((_, instead)) = former {
+        return finding.help(format!(
+            "StackGres no longer has this kind; write {instead}"
+        ));
     }
     finding.help("apply it by other means")
 }

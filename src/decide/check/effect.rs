@@ -378,18 +378,6 @@ fn timing(object: &mut Object<'_>, path: &FieldPath) {
 }
 
 fn elsewhere(object: &mut Object<'_>) {
-    if let Some(options) = object.map("spec.nonProductionOptions") {
-        for key in options.keys().filter(|key| key.starts_with("enableSet")) {
-            object.at_key(
-                Object::path("spec.nonProductionOptions").key(key),
-                Finding::note(
-                    "without-effect",
-                    format!("{key} is deprecated and has no effect"),
-                )
-                .help("remove it"),
-            );
-        }
-    }
     let backups = object.list("spec.configurations.backups").len();
     if backups > 1 {
         object.at_key(

@@ -1,69 +1,30 @@
 //! Fields and values against the schema of the kind: unknown, removed, missing, of the wrong type or out of range.
 //!
 //! The API server would refuse the same, in words for machines and without a line. Only the schema decides what is
-//! there; the tables here know where a field went and what a slip was meant to be.
+//! there; `model::crd` knows where a field went.
 
 use serde_json::Value;
 
 use super::object::Object;
 use crate::model::carried::Carried;
+use crate::model::crd::{self, FORMER_FIELDS, Fate, Former};
 use crate::model::field::{FieldPath, Segment};
 use crate::model::finding::Finding;
 use crate::model::schema::violation::{Violation, ViolationKind};
 use crate::model::schema::{METADATA_FIELDS, Schema, Type};
 use crate::model::spelling::nearest;
 
-/// A field that StackGres had once (`domain.md` §1.5).
-struct Retired {
-    kind: Carried,
-    path: &'static str,
-    /// Where its meaning went.
-    place: &'static str,
-    history: &'static str,
-}
-
-const RETIRED: [Retired; 4] = [
-    Retired {
-        kind: Carried::Cluster,
-        path: "spec.prometheusAutobind",
-        place: "spec.configurations.observability.prometheusAutobind",
-        history: "deprecated in StackGres 1.16, gone in 1.17",
-    },
-    Retired {
-        kind: Carried::Cluster,
-        path: "spec.configurations.sgBackupConfig",
-        place: "spec.configurations.backups, with an SGObjectStorage",
-        history: "gone in StackGres 1.3",
-    },
-    Retired {
-        kind: Carried::Cluster,
-        path: "spec.configurations.backupPath",
-        place: "spec.configurations.backups[0].path",
-        history: "gone in StackGres 1.3",
-    },
-    Retired {
-        kind: Carried::Cluster,
-        path: "spec.flavor",
-        place: "spec.postgres.flavor",
-        history: "gone in StackGres 1.1",
-    },
-];
-
 pub fn check(object: &mut Object<'_>, kind: Carried, schema: &Schema) {
     for path in schema.unknown_fields(&object.document.value) {
         unknown(object, kind, schema, path);
     }
-    for retired in RETIRED.iter().filter(|retired| retired.kind == kind) {
-        let path = Object::path(retired.path);
-        if schema.at(&path).is_some() && object.find(&path).is_some() {
-            object.at_key(
-                path,
-                Finding::warning(
-                    "deprecated-field",
-                    format!("{} is on its way out: {}", retired.path, retired.history),
-                )
-                .help(format!("move it to {}", retired.place)),
-            );
+    for former in FORMER_FIELDS
+        .iter()
+        .filter(|former| former.kind == kind.word())
+    {
+        let path = Object::path(former.field);
+        if object.find(&path).is_some() && schema.at(&path).is_some() {
+            deprecated(object, path, former);
         }
     }
     for violation in schema.violations(&object.document.value) {
@@ -72,18 +33,12 @@ pub fn check(object: &mut Object<'_>, kind: Carried, schema: &Schema) {
 }
 
 fn unknown(object: &mut Object<'_>, kind: Carried, schema: &Schema, path: FieldPath) {
-    let retired = RETIRED
-        .iter()
-        .find(|retired| retired.kind == kind && Object::path(retired.path) == path);
-    if let Some(retired) = retired {
-        object.at_key(
-            path,
-            Finding::error(
-                "removed-field",
-                format!("{} is no longer a field: {}", retired.path, retired.history),
-            )
-            .help(format!("move it to {}", retired.place)),
-        );
+    if let Some(former) = crd::former(kind.word(), &path)
+        && let Fate::Removed { since } = former.fate
+    {
+        let message = format!("{path} is no longer a field: it is gone since StackGres {since}");
+        let finding = Finding::error("removed-field", message);
+        object.at_key(path, instead(finding, former));
         return;
     }
     let Some(Segment::Key(name)) = path.0.last() else {
@@ -93,19 +48,19 @@ fn unknown(object: &mut Object<'_>, kind: Carried, schema: &Schema, path: FieldP
     let is_metadata = parent == FieldPath::of(["metadata"]);
     let siblings: Vec<&str> = match schema.at(&parent) {
         _ if is_metadata => METADATA_FIELDS.to_vec(),
-        Some(schema) if parent == FieldPath::root() => {
-            let root = ["apiVersion", "kind", "metadata"];
-            schema.property_names().chain(root).collect()
-        }
+        Some(_) if parent == FieldPath::root() => vec!["apiVersion", "kind", "metadata", "spec"],
         Some(schema) => schema.property_names().collect(),
         None => Vec::new(),
     };
     // A name that is already written is not what another slip was meant to be.
     let is_free = |name: &&str| object.find(&parent.key(name)).is_none();
     let close = nearest(name, siblings.iter().copied().filter(is_free));
-    let elsewhere = || match declared(schema, name).as_slice() {
-        [place] => Some(format!("there is a field {place}; see the indentation")),
-        _ => None,
+    let elsewhere = || {
+        let mut places = declared(schema, name);
+        // The nearest levels are the likeliest slips of indentation.
+        places.sort_by_cached_key(|place| (place.0.len(), place.to_string()));
+        let places: Vec<String> = places.iter().take(3).map(FieldPath::to_string).collect();
+        (!places.is_empty()).then(|| format!("see the indentation; there is {}", places.join(", ")))
     };
     let all = || match siblings.len() {
         0 => format!("{parent} has no fields"),
@@ -123,6 +78,32 @@ fn unknown(object: &mut Object<'_>, kind: Carried, schema: &Schema, path: FieldP
     object.at_key(path, Finding::error("unknown-field", message).help(help));
 }
 
+/// A field that the schema still has and that is not to be used.
+fn deprecated(object: &mut Object<'_>, path: FieldPath, former: &Former) {
+    let finding = match former.fate {
+        Fate::Removed { since } => Finding::warning(
+            "deprecated-field",
+            format!("{path} is deprecated, and gone since StackGres {since}"),
+        ),
+        Fate::Refused => Finding::error(
+            "refused-field",
+            format!("the operator refuses {path}, which is there for old objects only"),
+        ),
+        Fate::NoEffect => Finding::note(
+            "without-effect",
+            format!("{path} is deprecated and has no effect"),
+        ),
+    };
+    object.at_key(path, instead(finding, former));
+}
+
+fn instead(finding: Finding, former: &Former) -> Finding {
+    match former.instead {
+        Some(place) => finding.help(format!("write {place} instead")),
+        None => finding.help("remove it"),
+    }
+}
+
 /// Every place where the schema declares a field of this name, lists aside.
 fn declared(schema: &Schema, name: &str) -> Vec<FieldPath> {
     let mut found = Vec::new();
@@ -133,7 +114,9 @@ fn declared(schema: &Schema, name: &str) -> Vec<FieldPath> {
             if key == name {
                 found.push(path.clone());
             }
-            open.push((below, path));
+            if key != "status" && key != "metadata" {
+                open.push((below, path));
+            }
         }
     }
     found

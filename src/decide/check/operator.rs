@@ -20,7 +20,6 @@ pub fn check(object: &mut Object<'_>) {
     }
     autoscaling(object);
     replicate_from(object);
-    refused_fields(object);
     scripts(object);
     labels(object);
     duration(object);
@@ -305,30 +304,6 @@ fn replicate_from(object: &mut Object<'_>) {
             "a source outside this Kubernetes cluster needs users",
             "write replicateFrom.users with superuser, replication and authenticator",
         );
-    }
-}
-
-fn refused_fields(object: &mut Object<'_>) {
-    for (path, help) in [
-        (
-            "spec.initialData.scripts",
-            "move the scripts to SGScripts and name them in spec.managedSql.scripts",
-        ),
-        (
-            "spec.initialData.restore.fromBackup.uid",
-            "write spec.initialData.restore.fromBackup.name",
-        ),
-    ] {
-        if object.get(path).is_some() {
-            object.at_key(
-                Object::path(path),
-                Finding::error(
-                    "refused-field",
-                    format!("the operator refuses {path}, which it keeps for old objects only"),
-                )
-                .help(help),
-            );
-        }
     }
 }
 

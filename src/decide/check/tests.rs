@@ -4,41 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use insta::assert_snapshot;
-use serde_json::json;
 
 use super::*;
 use crate::model::manifest;
 use crate::model::yaml::Limits;
 
-/// A part of the real schema, enough for the seed's manifest.
 fn schemas() -> Schemas {
-    let text = json!({"type": "string"});
-    let boolean = json!({"type": "boolean"});
-    let free = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let schema = json!({"type": "object", "required": ["spec"], "properties": {
-        "status": free,
-        "spec": {"type": "object", "required": ["postgres", "instances", "pods"], "properties": {
-            "profile": text,
-            "instances": {"type": "integer", "minimum": 0},
-            "postgres": {"type": "object", "required": ["version"], "properties": {"version": text, "flavor": text}},
-            "sgInstanceProfile": text,
-            "pods": {"type": "object", "required": ["persistentVolume"], "properties": {
-                "persistentVolume": {"type": "object", "required": ["size"], "properties": {
-                    "size": {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?(Mi|Gi|Ti)$"}}}}},
-            "configurations": {"type": "object", "properties": {
-                "sgPostgresConfig": text, "sgPoolingConfig": text,
-                "patroni": free, "observability": {"type": "object", "properties": {"prometheusAutobind": boolean}},
-                "backups": {"type": "array", "items": {"type": "object", "properties": {"retention": {"type": "integer", "minimum": 1}}}}}},
-            "nonProductionOptions": {"type": "object", "properties": {"disableClusterPodAntiAffinity": boolean,
-                "enableSetPatroniCpuRequests": boolean, "enabledFeatureGates": {"type": "array", "items": text}}},
-            "replication": {"type": "object", "properties": {"mode": text, "role": text,
-                "syncInstances": {"type": "integer", "minimum": 1},
-                "groups": {"type": "array", "items": {"type": "object", "required": ["instances", "role"],
-                    "properties": {"name": text, "role": text, "instances": {"type": "integer", "minimum": 1}, "minInstances": {"type": "integer"}}}}}},
-            "replicateFrom": free, "autoscaling": free, "managedSql": free, "metadata": free, "postgresServices": free, "initialData": free
-        }}
-    }});
-    Schemas::default().with(Carried::Cluster, Arc::new(Schema::parse(&schema).unwrap()))
+    Schemas::of(Generation::Current)
 }
 
 const SEED: &str = "\
@@ -102,8 +74,8 @@ fn replication(instances: u32, section: &str) -> String {
 #[test]
 fn the_seed_is_told_where_its_field_went_and_what_has_no_effect() {
     assert_snapshot!(told_by(SEED, &schemas()), @"
-    10:3 error[removed-field] spec.prometheusAutobind is no longer a field: deprecated in StackGres 1.16, gone in 1.17
-        move it to spec.configurations.observability.prometheusAutobind
+    10:3 error[removed-field] spec.prometheusAutobind is no longer a field: it is gone since StackGres 1.17
+        write spec.configurations.observability.prometheusAutobind instead
     12:48 note[sync-instances-ignored] syncInstances: 1 has no effect: in mode sync-all all 3 standbys are synchronous
         leave it out; it counts in mode sync and strict-sync only
     ");
@@ -111,18 +83,10 @@ fn the_seed_is_told_where_its_field_went_and_what_has_no_effect() {
 
 #[test]
 fn where_the_schema_still_has_the_field_it_is_deprecated() {
-    let mut older = Schema::clone(schemas().get(Carried::Cluster).unwrap());
-    let boolean = Schema::parse(&json!({"type": "boolean"})).unwrap();
-    older
-        .properties
-        .get_mut("spec")
-        .unwrap()
-        .properties
-        .insert("prometheusAutobind".into(), boolean);
-    let older = Schemas::default().with(Carried::Cluster, Arc::new(older));
+    let older = Schemas::of(Generation::V1_16);
     assert_snapshot!(told_by(SEED, &older), @"
-    10:3 warning[deprecated-field] spec.prometheusAutobind is on its way out: deprecated in StackGres 1.16, gone in 1.17
-        move it to spec.configurations.observability.prometheusAutobind
+    10:3 warning[deprecated-field] spec.prometheusAutobind is deprecated, and gone since StackGres 1.17
+        write spec.configurations.observability.prometheusAutobind instead
     12:48 note[sync-instances-ignored] syncInstances: 1 has no effect: in mode sync-all all 3 standbys are synchronous
         leave it out; it counts in mode sync and strict-sync only
     ");
@@ -136,7 +100,7 @@ fn a_slip_in_a_field_name_gets_the_name_that_was_meant() {
     ");
     assert_snapshot!(changed(&[("  instances: 4", "  instances: 4\n  mode: sync-all")]), @"
     7:3 error[unknown-field] unknown field `mode` in spec
-        there is a field spec.replication.mode; see the indentation
+        see the indentation; there is spec.autoscaling.mode, spec.replication.mode, spec.replication.initialization.mode
     12:48 note[sync-instances-ignored] syncInstances: 1 has no effect: in mode sync-all all 3 standbys are synchronous
         leave it out; it counts in mode sync and strict-sync only
     ");
@@ -148,13 +112,13 @@ fn a_slip_in_a_field_name_gets_the_name_that_was_meant() {
     ");
     assert_snapshot!(changed(&[("spec:", "replication: {}\nspec:")]), @"
     4:1 error[unknown-field] unknown field `replication`
-        there is a field spec.replication; see the indentation
+        see the indentation; there is spec.replication, spec.replicateFrom.users.replication, spec.configurations.credentials.users.replication
     12:48 note[sync-instances-ignored] syncInstances: 1 has no effect: in mode sync-all all 3 standbys are synchronous
         leave it out; it counts in mode sync and strict-sync only
     ");
     assert_snapshot!(changed(&[("{version: '16.1'}", "{version: '16.1', colour: red}")]), @"
     5:31 error[unknown-field] unknown field `colour` in spec.postgres
-        the fields here are flavor, version
+        the fields here are extensions, flavor, ssl, version
     11:48 note[sync-instances-ignored] syncInstances: 1 has no effect: in mode sync-all all 3 standbys are synchronous
         leave it out; it counts in mode sync and strict-sync only
     ");
@@ -251,12 +215,19 @@ fn what_the_operator_refuses_is_refused_before_it_is_sent() {
     assert_snapshot!(spec("autoscaling: {mode: vertical, minAllowed: {other: {cpu: '1'}}, maxAllowed: {envoy: {cpu: '1'}}}"), @"
     12:33 error[autoscaling-incomplete] spec.autoscaling.minAllowed names none of patroni, pgbouncer and envoy
         write it, or change spec.autoscaling.mode
+    12:46 error[unknown-field] unknown field `other` in spec.autoscaling.minAllowed
+        the fields here are envoy, patroni, pgbouncer
     ");
     assert_snapshot!(spec("replicateFrom: {instance: {sgCluster: a, external: {host: b, port: 1}}, storage: {}, users: {}}"), @"
     12:44 error[replicate-from] replicateFrom.instance names two instances
         write one of sgCluster and external
+    12:75 error[missing-field] spec.replicateFrom.storage.path is required
+    12:75 error[missing-field] spec.replicateFrom.storage.sgObjectStorage is required
     12:75 error[replicate-from] an SGCluster as the source excludes storage
         leave replicateFrom.storage out
+    12:88 error[missing-field] spec.replicateFrom.users.authenticator is required
+    12:88 error[missing-field] spec.replicateFrom.users.replication is required
+    12:88 error[missing-field] spec.replicateFrom.users.superuser is required
     12:88 error[replicate-from] an SGCluster as the source brings its own users
         leave replicateFrom.users out
     ");
@@ -269,8 +240,8 @@ fn what_the_operator_refuses_is_refused_before_it_is_sent() {
         write replicateFrom.instance, replicateFrom.storage, or both
     ");
     assert_snapshot!(spec("initialData: {scripts: []}"), @"
-    12:17 error[refused-field] the operator refuses spec.initialData.scripts, which it keeps for old objects only
-        move the scripts to SGScripts and name them in spec.managedSql.scripts
+    12:17 error[refused-field] the operator refuses spec.initialData.scripts, which is there for old objects only
+        write spec.managedSql.scripts instead
     ");
     assert_snapshot!(spec("managedSql: {scripts: [{id: 1, sgScript: a}, {id: -1, sgScript: b}, {id: 1, sgScript: c}]}"), @"
     12:76 error[duplicate-script-id] the script id 1 is given twice
@@ -289,8 +260,6 @@ fn what_the_operator_refuses_is_refused_before_it_is_sent() {
         set spec.instances to 1; no replication mode matters there
     ");
     assert_snapshot!(replication(4, "{initialization: {mode: FromReplika, backupNewerThan: 2 days}}"), @"
-    11:17 error[unknown-field] unknown field `initialization` in spec.replication
-        the fields here are groups, mode, role, syncInstances
     11:40 error[unknown-value] unknown initialization mode `FromReplika`
         did you mean `FromReplica`? The words are FromPrimary, FromReplica, FromExistingBackup, FromNewlyCreatedBackup
     11:70 error[wrong-format] `2 days` is no duration
@@ -353,6 +322,8 @@ fn what_has_no_effect_or_another_one_is_told_at_its_line() {
         ttl: 20
         pause: true
         postgresql: {pg_hba: [], parameters: {}}"), ("disableClusterPodAntiAffinity: true", "enableSetPatroniCpuRequests: true")]), @"
+    10:15 error[missing-field] spec.configurations.backups[0].sgObjectStorage is required
+    10:19 error[missing-field] spec.configurations.backups[1].sgObjectStorage is required
     10:19 warning[only-first-backup] only the first of 2 backup configurations is used
         remove the others
     13:9 warning[dynamic-config-overwritten] synchronous_mode: quorum is not offered by StackGres, which reads a boolean here and may fail on text
@@ -365,7 +336,7 @@ fn what_has_no_effect_or_another_one_is_told_at_its_line() {
         remove it
     17:34 warning[dynamic-config-overwritten] postgresql.parameters has no effect: the operator writes all of postgresql but pg_hba
         parameters belong into the SGPostgresConfig
-    18:26 note[without-effect] enableSetPatroniCpuRequests is deprecated and has no effect
+    18:26 note[without-effect] spec.nonProductionOptions.enableSetPatroniCpuRequests is deprecated and has no effect
         remove it
     19:48 note[sync-instances-ignored] syncInstances: 1 has no effect: in mode sync-all all 3 standbys are synchronous
         leave it out; it counts in mode sync and strict-sync only
