@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use self::api::USER_AGENT;
 pub use self::wal::Writes;
 pub use self::webhooks::Webhooks;
 use crate::model::key::Key;
@@ -115,3 +116,6 @@ impl Shared {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -201,6 +201,11 @@ impl Wal {
         self.standbys.get(name).map(|standby| standby.flushed)
     }
 
+    /// Before the first leader there is nothing to wait for.
+    fn has_begun(&self) -> bool {
+        self.position > 0
+    }
+
     /// Nothing waits and nobody is behind: any number of commits can be counted at once.
     fn is_calm(&self) -> bool {
         self.is_writable
@@ -284,7 +289,8 @@ impl Wal {
     }
 
     fn wait(&mut self, elapsed: Duration) {
-        if self.waiting.is_some() || (self.is_writer_on && !self.is_writable) {
+        let is_down = self.is_writer_on && !self.is_writable && self.has_begun();
+        if self.waiting.is_some() || is_down {
             self.writes.stalled += elapsed;
             self.writes.total_stalled += elapsed;
             self.writes.longest_stall = self.writes.longest_stall.max(self.writes.stalled);
