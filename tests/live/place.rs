@@ -62,7 +62,7 @@ impl Place {
             kind: kind.into(),
             plural: plural.into(),
         };
-        if ["Namespace", "ClusterRole", "ClusterRoleBinding"].contains(&kind) {
+        if kind == "Namespace" || group == "admissionregistration.k8s.io" {
             Api::all_with(self.client.clone(), &resource)
         } else {
             Api::namespaced_with(self.client.clone(), &self.namespace, &resource)

@@ -1,5 +1,7 @@
 //! What a write does, and what it leaves alone.
 
+use std::time::Duration;
+
 use kube::api::PostParams;
 use lockstep::edge::apiserver::WriteError;
 use lockstep::model::key::Key;
@@ -231,4 +233,106 @@ async fn what_the_server_does_not_take_is_told_apart() {
     object["metadata"]["namespace"] = "other".into();
     let error = apply(&place, object, None).await.unwrap_err();
     assert!(matches!(&error, WriteError::NotSent { .. }), "{error}");
+}
+
+/// Makes an object of admission that concerns this namespace only; `false` where the server has no such kind.
+async fn admits(place: &Place, kind: &str, plural: &str, mut object: serde_json::Value) -> bool {
+    let group = "admissionregistration.k8s.io";
+    let api = place.api(group, "v1", kind, plural);
+    if api.list(&Default::default()).await.is_err() {
+        return false;
+    }
+    object["metadata"]["name"] = place.namespace.clone().into();
+    place.create(group, "v1", kind, plural, object).await;
+    // The server learns of it by a watch of its own.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    true
+}
+
+#[tokio::test]
+async fn a_webhook_that_does_not_answer_is_told_from_one_that_refuses() {
+    let Some(place) = Place::new().await else {
+        return;
+    };
+    let webhook = json!({"metadata": {}, "webhooks": [{
+        "name": "down.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Fail",
+        "clientConfig": {"url": "https://127.0.0.1:1/x"},
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": place.namespace}},
+        "rules": [{"apiGroups": ["stackgres.io"], "apiVersions": ["*"], "operations": ["*"], "resources": ["sgclusters"]}],
+    }]});
+    let kind = "ValidatingWebhookConfiguration";
+    if !admits(&place, kind, "validatingwebhookconfigurations", webhook).await {
+        return;
+    }
+    let error = apply(&place, place.manifest("a", json!({})), None)
+        .await
+        .unwrap_err();
+    let api = place.api(
+        "admissionregistration.k8s.io",
+        "v1",
+        kind,
+        "validatingwebhookconfigurations",
+    );
+    api.delete(&place.namespace, &Default::default())
+        .await
+        .unwrap();
+    assert!(matches!(&error, WriteError::WebhookDown { .. }), "{error}");
+    assert!(error.to_string().contains("down.example.com"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lock_and_a_policys_refusal_are_told_apart() {
+    let Some(place) = Place::new().await else {
+        return;
+    };
+    let locked = "SGCluster update is forbidden. It is locked by some SGBackup or SGDbOps that is currently running.";
+    let policy = json!({"metadata": {}, "spec": {
+        "matchConstraints": {"resourceRules": [{"apiGroups": ["stackgres.io"], "apiVersions": ["*"], "operations": ["*"], "resources": ["sgclusters"]}]},
+        "validations": [
+            {"expression": "object.metadata.name != 'locked'", "message": locked},
+            {"expression": "object.metadata.name != 'refused'", "message": "not this one", "reason": "Forbidden"},
+        ],
+    }});
+    let binding = json!({"metadata": {}, "spec": {"policyName": place.namespace, "validationActions": ["Deny"],
+        "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": place.namespace}}}}});
+    if !admits(
+        &place,
+        "ValidatingAdmissionPolicy",
+        "validatingadmissionpolicies",
+        policy,
+    )
+    .await
+    {
+        return;
+    }
+    admits(
+        &place,
+        "ValidatingAdmissionPolicyBinding",
+        "validatingadmissionpolicybindings",
+        binding,
+    )
+    .await;
+    let error = apply(&place, place.manifest("locked", json!({})), None)
+        .await
+        .unwrap_err();
+    assert!(matches!(&error, WriteError::LockHeld { .. }), "{error}");
+    let error = apply(&place, place.manifest("refused", json!({})), None)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, WriteError::Refused { text, .. } if text.contains("not this one")),
+        "{error}"
+    );
+    for (kind, plural) in [
+        (
+            "ValidatingAdmissionPolicyBinding",
+            "validatingadmissionpolicybindings",
+        ),
+        ("ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
+    ] {
+        let api = place.api("admissionregistration.k8s.io", "v1", kind, plural);
+        api.delete(&place.namespace, &Default::default())
+            .await
+            .unwrap();
+    }
 }

@@ -211,8 +211,10 @@ impl Target {
             .patch(&params, &Patch::Json::<()>(patch))
             .await
             .map_err(|error| match error {
-                // Its places were those of the version that was read.
-                WriteError::Refused { object, text } => WriteError::Conflict { object, text },
+                // Its places are those of the version that was read; so a kube-apiserver says that one is not there.
+                WriteError::Refused { object, text } if text.contains("rejected our request") => {
+                    WriteError::Conflict { object, text }
+                }
                 other => other,
             })?;
         tracing::debug!(object = self.name, "took over ownership");
