@@ -4,9 +4,7 @@
 //! create, update or patch; `track_update` or `apply`; defaults after an apply; admission webhooks, whose changes nobody
 //! owns; validation. Nothing here reads a clock, stores anything or knows of resource versions.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::fields::{Element, FieldSet, show_path};
 use super::managed::{Manager, Managers, Owned, metadata_of};
@@ -84,18 +82,16 @@ fn show_conflicts(conflicts: &[Conflict]) -> String {
         let field = conflict.field();
         return format!("Apply failed with 1 conflict: conflict with {manager}: {field}");
     }
-    let mut text = format!("Apply failed with {} conflicts: ", conflicts.len());
-    let mut managers: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for conflict in conflicts {
-        let fields = managers.entry(conflict.manager.show()).or_default();
-        fields.push(conflict.field());
-    }
-    let parts: Vec<String> = managers
-        .into_iter()
-        .map(|(manager, fields)| format!("conflicts with {manager}:\n- {}", fields.join("\n- ")))
+    let groups = conflicts.chunk_by(|one, next| one.manager == next.manager);
+    let groups: Vec<String> = groups
+        .map(|group| {
+            let fields: Vec<String> = group.iter().map(Conflict::field).collect();
+            let manager = group[0].manager.show();
+            format!("conflicts with {manager}:\n- {}", fields.join("\n- "))
+        })
         .collect();
-    text.push_str(&parts.join("\n"));
-    text
+    let count = conflicts.len();
+    format!("Apply failed with {count} conflicts: {}", groups.join("\n"))
 }
 
 fn show_violations(violations: &[Violation]) -> String {
@@ -186,6 +182,10 @@ pub fn apply(
     if manager.name == client_side::SUCCESSOR {
         client_side::renew_last_applied(&mut object, applied);
     }
+    // Only now, as in a kube-apiserver: who applies an empty map owns it, and every such apply counts as a change.
+    if let Some(metadata) = metadata_of(&mut object) {
+        drop_empty(metadata);
+    }
     managers.write(&mut object);
     Ok(object)
 }
@@ -208,6 +208,7 @@ pub fn track_update(
     };
     if let Some(metadata) = metadata_of(new) {
         metadata.shift_remove("managedFields");
+        drop_empty(metadata);
     }
     // An object whose managers were forgotten stays without until somebody applies.
     if is_reset || (old.is_some() && known.is_empty()) {
@@ -266,7 +267,7 @@ const SERVER_FIELDS: [&str; 7] = [
     "uid",
 ];
 
-/// Puts back what no request can set, and drops the nulls that the Go types of a built-in kind and of metadata drop.
+/// Puts back what no request can set, and drops the nulls that the Go types of a built-in kind drop.
 fn keep_server_fields(object: &mut Value, live: &Value, is_built_in: bool) {
     if is_built_in {
         drop_nulls(object);
@@ -284,7 +285,16 @@ fn keep_server_fields(object: &mut Value, live: &Value, is_built_in: bool) {
             }
         }
     }
-    metadata.retain(|_, value| !value.is_null());
+}
+
+/// The Go type of metadata writes nothing for what is empty.
+fn drop_empty(metadata: &mut Map<String, Value>) {
+    metadata.retain(|_, value| match value {
+        Value::Null => false,
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(entries) => !entries.is_empty(),
+        _ => true,
+    });
 }
 
 fn drop_nulls(value: &mut Value) {
@@ -369,7 +379,7 @@ fn conflicts(
         .filter(|(other, _)| *other != manager)
         .map(|(other, owned)| (other, owned.fields.intersection(&changed)))
         .collect();
-    others.sort_by_key(|(other, _)| other.show());
+    others.sort_by_key(|(other, _)| other.rank());
     others
         .into_iter()
         .flat_map(|(other, fields)| {

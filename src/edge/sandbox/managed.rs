@@ -52,6 +52,21 @@ impl Manager {
         }
     }
 
+    /// Where it stands among others in the message of a conflict: by name, appliers first, and through a subresource
+    /// before directly. (A kube-apiserver sorts the JSON text of its entries.)
+    pub fn rank(&self) -> impl Ord + use<> {
+        let name = format!("{:?}", self.name);
+        let is_direct = self.subresource.is_empty();
+        let subresource = self.subresource.clone();
+        (
+            name,
+            self.operation,
+            self.api_version.clone(),
+            is_direct,
+            subresource,
+        )
+    }
+
     /// As the API server names it in a conflict: `"kubectl-edit" using stackgres.io/v1`.
     pub fn show(&self) -> String {
         let mut text = format!("{:?}", self.name);

@@ -563,6 +563,27 @@ fn what_client_side_apply_left() {
     assert_eq!(retell(told), told);
 }
 
+#[test]
+fn one_name_can_be_several_managers() {
+    let told = r##"1. m1 apply {"spec":{"n":1}}
+   {"spec":{"d":{"x":1,"y":2},"dn":"dd","n":1}}
+   m1 Apply @1 {"f:spec":{"f:n":{}}}
+2. m2 patch {"spec":{"s":"ab"}}
+   {"spec":{"d":{"x":1,"y":2},"dn":"dd","n":1,"s":"ab"}}
+   m1 Apply @1 {"f:spec":{"f:n":{}}}
+   m2 Update @2 {"f:spec":{"f:s":{}}}
+3. m2 scale 4
+   {"spec":{"d":{"x":1,"y":2},"dn":"dd","n":4,"s":"ab"}}
+   m2 Update scale @- {"f:spec":{"f:n":{}}}
+   m2 Update @2 {"f:spec":{"f:s":{}}}
+4. m2 apply {"spec":{"n":5,"s":"cd"}}
+   409 Apply failed with 2 conflicts: conflicts with "m2" with subresource "scale" using t.io/v1:
+   - .spec.n
+   conflicts with "m2" using t.io/v1:
+   - .spec.s"##;
+    assert_eq!(retell(told), told);
+}
+
 /// What is applied to `spec` and what a kube-apiserver 1.36 says of it.
 #[test]
 fn what_no_type_has_a_place_for_is_refused_as_a_whole() {
