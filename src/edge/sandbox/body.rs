@@ -9,6 +9,7 @@ use super::failure::{Cause, Failure, quoted};
 use super::json;
 use super::metadata;
 use super::patch::{go_words, type_word};
+use super::protobuf;
 use super::resource::Resource;
 use crate::model::key::{Key, Kind};
 
@@ -27,14 +28,14 @@ pub struct Body {
     pub duplicates: Vec<String>,
 }
 
-const ACCEPTED: [&str; 2] = ["application/json", "application/yaml"];
+const ACCEPTED: [&str; 3] = ["application/json", "application/yaml", protobuf::MEDIA_TYPE];
 
 /// Decodes a whole object; without a media type it is taken to be JSON.
 pub fn decode(bytes: &[u8], media_type: &str, resource: &Resource) -> Result<Body, Failure> {
     let kind = &resource.kind.kind;
     let unrecognized = |why: String| {
-        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(28)]).into_owned();
-        let dots = if bytes.len() > 28 { " ..." } else { "" };
+        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(30)]).into_owned();
+        let dots = if bytes.len() > 30 { " ..." } else { "" };
         Failure::bad_request(format!(
             "the object provided is unrecognized (must be of type {kind}): {why} ({shown}{dots})"
         ))
@@ -47,6 +48,11 @@ pub fn decode(bytes: &[u8], media_type: &str, resource: &Resource) -> Result<Bod
             ))
         })?,
         "application/yaml" => (yaml(bytes)?, Vec::new()),
+        protobuf::MEDIA_TYPE => {
+            let object =
+                protobuf::read(bytes).ok_or_else(|| Failure::unsupported_media_type(&ACCEPTED))?;
+            (object, Vec::new())
+        }
         _ => return Err(Failure::unsupported_media_type(&ACCEPTED)),
     };
     if !object.is_object() {
@@ -57,8 +63,8 @@ pub fn decode(bytes: &[u8], media_type: &str, resource: &Resource) -> Result<Bod
     }
     // A typed decoder knows what it expects; an unstructured one has to be told.
     for (field, value) in [
-        ("apiVersion", resource.kind.api_version()),
         ("kind", kind.clone()),
+        ("apiVersion", resource.kind.api_version()),
     ] {
         let is_missing = object[field].as_str().is_none_or(str::is_empty);
         if is_missing && resource.custom.is_none() {

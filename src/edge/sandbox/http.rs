@@ -260,11 +260,6 @@ impl Call {
             _ => return Err(Failure::not_found(&resource.named(), &key.name)),
         };
         match self.method {
-            Method::GET if part == Part::Main && self.parameter("watch").is_some() => {
-                Err(Failure::bad_request(
-                    "a watch of one object is asked for by fieldSelector=metadata.name",
-                ))
-            }
             Method::GET => {
                 self.count("get", resource, subresource);
                 let accepted = self.accepted()?;

@@ -42,6 +42,41 @@ pub fn text<'v>(object: &'v Value, field: &str) -> &'v str {
         .unwrap_or("")
 }
 
+/// Makes a field of `metadata` what it is in another object, absent where it is absent there.
+pub fn copy(target: &mut Value, source: &Value, field: &str) {
+    let value = source
+        .get("metadata")
+        .and_then(|metadata| metadata.get(field));
+    let fields = of(target);
+    match value {
+        Some(value) => {
+            fields.insert(field.into(), value.clone());
+        }
+        None => {
+            fields.shift_remove(field);
+        }
+    }
+}
+
+/// Makes a field of an object what it is in another one.
+pub fn copy_field(target: &mut Value, source: &Value, field: &str) {
+    match (source.get(field), target.as_object_mut()) {
+        (Some(value), Some(fields)) => {
+            fields.insert(field.into(), value.clone());
+        }
+        (None, Some(fields)) => {
+            fields.shift_remove(field);
+        }
+        (_, None) => {}
+    }
+}
+
+pub fn remove_field(object: &mut Value, field: &str) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.shift_remove(field);
+    }
+}
+
 pub fn finalizers(object: &Value) -> Vec<&str> {
     object
         .pointer("/metadata/finalizers")

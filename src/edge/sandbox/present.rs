@@ -53,7 +53,7 @@ impl Accepted {
             .find_map(|clause| Self::clause(clause, include))
             .ok_or_else(|| {
                 Failure::not_acceptable(
-                    "only the following media types are accepted: application/json, application/yaml",
+                    "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
                 )
             })
     }

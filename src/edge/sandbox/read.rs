@@ -182,14 +182,13 @@ pub fn list(
             let objects = server
                 .store
                 .list_at(&resource.collection, namespace, version)
-                .map_err(|expired| match token {
+                .map_err(|_| match token {
                     Some(_) => Failure::expired(
                         "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.",
                     ),
-                    None => Failure::expired(format!(
-                        "The resourceVersion for the provided list is too old. ({version} < {})",
-                        expired.oldest
-                    )),
+                    None => {
+                        Failure::expired("The resourceVersion for the provided list is too old.")
+                    }
                 })?;
             (version, objects)
         }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::admission::{AdmissionRequest, Operation};
+use super::admission::Operation;
 use super::body::{self, Body, FieldValidation};
 use super::builtin;
 use super::definition;
 use super::delete;
 use super::failure::{Cause, Failure, quoted};
-use super::metadata;
+use super::judge::differs;
+use super::metadata::{self, copy, copy_field, remove_field};
 use super::owner::{self, Writer};
 use super::patch::{self, PatchKind};
 use super::resource::{DEFINITIONS, Generation, Resource};
@@ -139,7 +140,7 @@ impl Write<'_> {
             fields.remove("managedFields");
         }
         if resource.has_status {
-            remove(&mut object, "status");
+            remove_field(&mut object, "status");
         }
         self.apply_defaults(&mut object);
         if ownership == Ownership::ByDifference {
@@ -225,7 +226,6 @@ impl Write<'_> {
                 kind.kind.clone_from(&self.resource.plural);
                 return Err(Failure::invalid(&kind, &key.name, &[cause]));
             }
-            self.check_version(&object, &old, key)?;
             let uid = metadata::text(&object, "uid");
             let kept = metadata::text(&old, "uid");
             if !uid.is_empty() && uid != kept {
@@ -237,6 +237,7 @@ impl Write<'_> {
                     ),
                 ));
             }
+            self.check_version(&object, &old, key)?;
             let mut new = object.clone();
             inherit(&mut new, &old);
             match self.settle(key, &old, new, part, Ownership::ByDifference) {
@@ -314,7 +315,7 @@ impl Write<'_> {
             "deletionTimestamp",
             "deletionGracePeriodSeconds",
         ] {
-            copy_metadata(&mut new, old, field);
+            copy(&mut new, old, field);
         }
         Ok((new, warnings))
     }
@@ -444,13 +445,13 @@ impl Write<'_> {
     ) -> Result<Arc<Value>, Failure> {
         let resource = self.resource;
         match part {
-            Part::Main if resource.has_status => copy(&mut object, old, "status"),
+            Part::Main if resource.has_status => copy_field(&mut object, old, "status"),
             Part::Main => {}
             Part::Status => object = with_status(resource, old, object),
             Part::Scale => {}
         }
         if metadata::text(&object, "creationTimestamp").is_empty() {
-            copy_metadata(&mut object, old, "creationTimestamp");
+            copy(&mut object, old, "creationTimestamp");
         }
         self.apply_defaults(&mut object);
         if ownership == Ownership::ByDifference {
@@ -468,7 +469,7 @@ impl Write<'_> {
         if resource.is(DEFINITIONS) && part == Part::Main {
             object["status"] = definition::status(&object, &metadata::now());
         }
-        copy_metadata(&mut object, old, "resourceVersion");
+        copy(&mut object, old, "resourceVersion");
         if object == **old {
             return Ok(old.clone());
         }
@@ -505,96 +506,6 @@ impl Write<'_> {
         Writer {
             manager: &self.options.manager,
             subresource: part.subresource(),
-        }
-    }
-
-    fn apply_defaults(&self, object: &mut Value) {
-        match &self.resource.custom {
-            Some(custom) => custom.schema.apply_defaults(object),
-            None => builtin::apply_defaults(self.resource, object),
-        }
-    }
-
-    /// Asks the simulated webhooks, and keeps them from changing what an object is.
-    fn admit(
-        &self,
-        operation: Operation,
-        key: &Key,
-        old: Option<&Arc<Value>>,
-        object: Value,
-    ) -> Result<Value, Failure> {
-        let Some(admission) = &self.server.admission else {
-            return Ok(object);
-        };
-        let mut admitted = admission.admit(&AdmissionRequest {
-            operation,
-            kind: &self.resource.kind,
-            key,
-            old: old.map(|old| &**old),
-            object: &object,
-            dry_run: self.options.is_dry_run,
-            user_agent: &self.options.user_agent,
-        })?;
-        if admitted == object {
-            return Ok(object);
-        }
-        for field in [
-            "name",
-            "namespace",
-            "uid",
-            "resourceVersion",
-            "creationTimestamp",
-            "deletionTimestamp",
-            "generation",
-            "managedFields",
-        ] {
-            copy_metadata(&mut admitted, &object, field);
-        }
-        for field in ["apiVersion", "kind"] {
-            copy(&mut admitted, &object, field);
-        }
-        if self.resource.has_status {
-            copy(&mut admitted, &object, "status");
-        }
-        if let Some(custom) = &self.resource.custom {
-            custom.schema.prune(&mut admitted);
-        }
-        self.apply_defaults(&mut admitted);
-        Ok(admitted)
-    }
-
-    /// Refuses what the kind does not allow. What an update leaves as it was is not held against it, as in the real
-    /// server since 1.33.
-    fn validate(&self, object: &Value, old: Option<&Arc<Value>>) -> Result<(), Failure> {
-        let resource = self.resource;
-        let mut causes = metadata::causes(object, resource);
-        if let Some(old) = old {
-            causes.extend(metadata::update_causes(object, old));
-            causes.extend(builtin::update_causes(resource, object, old));
-        }
-        match &resource.custom {
-            None => causes.extend(builtin::causes(resource, object)),
-            Some(custom) => {
-                for violation in custom.schema.violations(object) {
-                    let before = old.and_then(|old| violation.path.find(old));
-                    if before.is_some() && before == violation.path.find(object) {
-                        continue;
-                    }
-                    causes.push(Cause::from(&violation));
-                }
-            }
-        }
-        if resource.custom.is_some() {
-            causes.extend(scale::causes(resource, object));
-        }
-        if resource.is(DEFINITIONS) {
-            causes.extend(definition::causes(object));
-        }
-        if causes.is_empty() {
-            Ok(())
-        } else {
-            let name = metadata::text(object, "name");
-            Err(Failure::invalid(&resource.kind, name, &causes))
         }
     }
 
@@ -694,75 +605,27 @@ fn inherit(new: &mut Value, old: &Value) {
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
     ] {
-        copy_metadata(new, old, field);
+        copy(new, old, field);
     }
     for field in ["uid", "creationTimestamp"] {
         if metadata::text(new, field).is_empty() {
-            copy_metadata(new, old, field);
+            copy(new, old, field);
         }
     }
     if new.pointer("/metadata/managedFields").is_none() {
-        copy_metadata(new, old, "managedFields");
+        copy(new, old, "managedFields");
     }
 }
 
 /// The old object with the new one's status. The status of a built-in kind may travel with labels and annotations.
 fn with_status(resource: &Resource, old: &Value, mut new: Value) -> Value {
     let mut object = old.clone();
-    copy(&mut object, &new, "status");
+    copy_field(&mut object, &new, "status");
     if resource.custom.is_none() && new.get("metadata").is_some() {
         object["metadata"] = new["metadata"].take();
-        copy_metadata(&mut object, old, "ownerReferences");
+        copy(&mut object, old, "ownerReferences");
     } else {
-        copy_metadata(&mut object, &new, "managedFields");
+        copy(&mut object, &new, "managedFields");
     }
     object
-}
-
-fn copy(target: &mut Value, source: &Value, field: &str) {
-    match (source.get(field), target.as_object_mut()) {
-        (Some(value), Some(fields)) => {
-            fields.insert(field.into(), value.clone());
-        }
-        (None, Some(fields)) => {
-            fields.shift_remove(field);
-        }
-        (_, None) => {}
-    }
-}
-
-fn copy_metadata(target: &mut Value, source: &Value, field: &str) {
-    let value = source
-        .get("metadata")
-        .and_then(|metadata| metadata.get(field));
-    let fields = metadata::of(target);
-    match value {
-        Some(value) => {
-            fields.insert(field.into(), value.clone());
-        }
-        None => {
-            fields.shift_remove(field);
-        }
-    }
-}
-
-fn remove(object: &mut Value, field: &str) {
-    if let Some(fields) = object.as_object_mut() {
-        fields.shift_remove(field);
-    }
-}
-
-/// Whether the change is one that `generation` counts.
-fn differs(new: &Value, old: &Value, rule: Generation) -> bool {
-    let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else {
-        return false;
-    };
-    let counts = |key: &str| match rule {
-        Generation::None => false,
-        Generation::Spec => key != "metadata" && key != "status",
-        Generation::Everything => key != "metadata",
-    };
-    new.keys()
-        .chain(old.keys())
-        .any(|key| counts(key) && new.get(key) != old.get(key))
 }
