@@ -102,11 +102,9 @@ pub fn apply_defaults(resource: &Resource, object: &mut Value) {
         ("", "pods") => {
             if let Some(spec) = section(object, "spec") {
                 pod_defaults(spec);
-                fill(
-                    spec,
-                    json!({"enableServiceLinks": true, "priority": 0, "preemptionPolicy": "PreemptLowerPriority"}),
-                );
+                fill(spec, json!({"enableServiceLinks": true}));
             }
+            pod_addresses(object);
         }
         ("", "services") => service_defaults(object),
         ("", "endpoints") => {
@@ -134,9 +132,6 @@ fn namespace_defaults(object: &mut Value) {
     let labels = metadata.entry("labels").or_insert_with(|| json!({}));
     if let Some(labels) = labels.as_object_mut() {
         labels.insert("kubernetes.io/metadata.name".into(), name.into());
-    }
-    if let Some(spec) = section(object, "spec") {
-        fill(spec, json!({"finalizers": ["kubernetes"]}));
     }
 }
 
@@ -195,14 +190,21 @@ fn service_defaults(object: &mut Value) {
         fill(port, json!({"protocol": "TCP", "targetPort": target}));
     }
     if spec.get("type").and_then(Value::as_str) != Some("ExternalName") {
-        fill(
-            spec,
-            json!({
-                "internalTrafficPolicy": "Cluster",
-                "ipFamilies": ["IPv4"],
-                "ipFamilyPolicy": "SingleStack",
-            }),
-        );
+        fill(spec, json!({"internalTrafficPolicy": "Cluster"}));
+    }
+}
+
+/// The list of addresses begins with the one address.
+fn pod_addresses(object: &mut Value) {
+    let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let Some(first) = status.get("podIP").filter(|ip| ip.as_str() != Some("")) else {
+        return;
+    };
+    if status.get("podIPs").and_then(|list| list.pointer("/0/ip")) != Some(first) {
+        let list = json!([{"ip": first}]);
+        status.insert("podIPs".into(), list);
     }
 }
 
@@ -263,7 +265,7 @@ fn subset_ports(object: &mut Value) -> impl Iterator<Item = &mut Map<String, Val
 }
 
 /// The status that a new object starts with, whatever was sent.
-pub fn first_status(resource: &Resource, object: &Value) -> Option<Value> {
+fn first_status(resource: &Resource, object: &Value) -> Option<Value> {
     match resource.plural.as_str() {
         _ if resource.custom.is_some() => None,
         "namespaces" => Some(json!({"phase": "Active"})),
@@ -288,8 +290,35 @@ pub fn first_status(resource: &Resource, object: &Value) -> Option<Value> {
     }
 }
 
-/// An address of the service range for a Service that has none. They are not kept apart beyond the number handed in.
-pub fn assign_address(object: &mut Value, number: u64) {
+/// What the server settles for a new object after its owners were recorded. `number` tells new objects apart: a Service
+/// gets the address of that number in the service range.
+pub fn assign(resource: &Resource, object: &mut Value, number: u64) {
+    if resource.custom.is_some() {
+        return;
+    }
+    match resource.plural.as_str() {
+        "namespaces" => {
+            if let Some(spec) = section(object, "spec") {
+                fill(spec, json!({"finalizers": ["kubernetes"]}));
+            }
+        }
+        "pods" => {
+            if let Some(spec) = section(object, "spec") {
+                fill(
+                    spec,
+                    json!({"priority": 0, "preemptionPolicy": "PreemptLowerPriority"}),
+                );
+            }
+        }
+        "services" => assign_address(object, number),
+        _ => {}
+    }
+    if let Some(status) = first_status(resource, object) {
+        object["status"] = status;
+    }
+}
+
+fn assign_address(object: &mut Value, number: u64) {
     let Some(spec) = section(object, "spec") else {
         return;
     };
@@ -297,7 +326,10 @@ pub fn assign_address(object: &mut Value, number: u64) {
         return;
     }
     let address = format!("10.96.{}.{}", (number / 254) % 256, number % 254 + 1);
-    fill(spec, json!({"clusterIP": address}));
+    fill(
+        spec,
+        json!({"clusterIP": address, "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}),
+    );
     let address = spec.get("clusterIP").cloned().unwrap_or(Value::Null);
     fill(spec, json!({"clusterIPs": [address]}));
 }

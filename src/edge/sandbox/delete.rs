@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::admission::{AdmissionRequest, Operation};
 use super::failure::Failure;
@@ -139,7 +139,7 @@ impl Write<'_> {
                 "pods" | "services" | "namespaces"
             );
         if is_returned {
-            return old.clone();
+            return Arc::new(last_state(self.resource, old));
         }
         let mut details = json!({"name": metadata::text(old, "name")});
         if !self.resource.kind.group.is_empty() {
@@ -166,9 +166,10 @@ fn remove_or_mark(
 ) -> Result<Option<Arc<Value>>, Missed> {
     let is_namespace = resource.is(NAMESPACES);
     if metadata::finalizers(old).is_empty() && !is_namespace {
+        let last = last_state(resource, old);
         server
             .store
-            .remove(&resource.collection, key, version_of(old), None)?;
+            .remove(&resource.collection, key, version_of(old), Some(last))?;
         after_removal(server, resource, key);
         return Ok(None);
     }
@@ -182,9 +183,7 @@ fn remove_or_mark(
         marked["status"]["phase"] = "Terminating".into();
     } else {
         fields.insert("deletionGracePeriodSeconds".into(), 0.into());
-        if let Some(generation) = fields.get("generation").and_then(Value::as_i64) {
-            fields.insert("generation".into(), (generation + 1).into());
-        }
+        raise_generation(fields);
     }
     let marked = server.store.write(
         &resource.collection,
@@ -196,6 +195,24 @@ fn remove_or_mark(
         empty(server, &key.name);
     }
     Ok(Some(marked))
+}
+
+/// A Pod that no kubelet runs has its deletion written on it when it goes; other kinds go as they are.
+fn last_state(resource: &Resource, old: &Value) -> Value {
+    let mut last = old.clone();
+    if resource.custom.is_none() && resource.plural == "pods" {
+        let fields = metadata::of(&mut last);
+        fields.insert("deletionTimestamp".into(), metadata::now().into());
+        fields.insert("deletionGracePeriodSeconds".into(), 0.into());
+        raise_generation(fields);
+    }
+    last
+}
+
+fn raise_generation(fields: &mut Map<String, Value>) {
+    if let Some(generation) = fields.get("generation").and_then(Value::as_i64) {
+        fields.insert("generation".into(), (generation + 1).into());
+    }
 }
 
 /// Deletes what is in a namespace, and the namespace when nothing is left.

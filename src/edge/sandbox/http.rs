@@ -218,6 +218,9 @@ impl Call {
                 let objects = self.write(resource, &options).delete_all(page.objects)?;
                 self.page(resource, &Page { objects, ..page }, accepted)
             }
+            Method::PUT | Method::PATCH if resource.custom.is_some() => {
+                Err(Failure::bad_request("name must be provided"))
+            }
             _ => Err(method_not_allowed()),
         }
     }

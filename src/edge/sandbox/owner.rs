@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::apply::{ApplyError, Change, apply, track_update};
+use super::builtin;
 use super::failure::{Cause, Failure};
 use super::fields::{Element, FieldSet};
 use super::metadata;
@@ -31,8 +32,33 @@ pub fn applied(
 ) -> Result<Value, Failure> {
     let schema = resource.custom.as_ref().map(|custom| &custom.schema);
     let change = change(resource, writer);
+    if resource.custom.is_none() {
+        check_builtin(resource, applied)?;
+    }
     apply(live, applied, &change, is_forced, schema)
         .map_err(|error| refusal(resource, applied, error))
+}
+
+/// `apply` knows the lists of the built-in kinds, not their fields.
+fn check_builtin(resource: &Resource, applied: &Value) -> Result<(), Failure> {
+    let problem = match builtin::prune(resource, &mut applied.clone()) {
+        Err(why) => why,
+        Ok(unknown) => match unknown.first() {
+            None => return Ok(()),
+            Some(path) => format!(".{path}: field not declared in schema"),
+        },
+    };
+    Err(Failure::unexplained(format!(
+        "failed to create typed patch object ({}/{}; {}, Kind={}): {problem}",
+        metadata::text(applied, "namespace"),
+        metadata::text(applied, "name"),
+        if resource.kind.group.is_empty() {
+            format!("/{}", resource.kind.version)
+        } else {
+            resource.kind.api_version()
+        },
+        resource.kind.kind,
+    )))
 }
 
 fn change(resource: &Resource, writer: Writer<'_>) -> Change {

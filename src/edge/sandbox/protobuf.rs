@@ -63,7 +63,10 @@ pub fn read(bytes: &[u8]) -> Option<Value> {
                 add(&mut object, "data", key, base64(value));
             }
             ("Secret", 3, field) => {
-                object.insert("type".into(), text(field)?.into());
+                let kind = text(field)?;
+                if !kind.is_empty() {
+                    object.insert("type".into(), kind.into());
+                }
             }
             ("ConfigMap", 4, Field::Number(flag)) | ("Secret", 5, Field::Number(flag)) => {
                 object.insert("immutable".into(), (flag != 0).into());

@@ -147,12 +147,7 @@ impl Write<'_> {
             owner::updated(resource, None, &mut object, self.writer(Part::Main));
         }
         object = self.admit(Operation::Create, &key, None, object)?;
-        if let Some(status) = builtin::first_status(resource, &object) {
-            object["status"] = status;
-        }
-        if resource.is("services") {
-            builtin::assign_address(&mut object, self.server.store.version());
-        }
+        builtin::assign(resource, &mut object, self.server.store.version());
         let now = metadata::now();
         let fields = metadata::of(&mut object);
         fields.insert("uid".into(), metadata::new_uid().into());
@@ -402,6 +397,10 @@ impl Write<'_> {
             return self.insert(object, Ownership::Settled, Vec::new());
         };
         self.check_version(applied, &old, key)?;
+        if !uid.is_empty() && uid != metadata::text(&old, "uid") {
+            let cause = Cause::invalid("metadata.uid", &quoted(uid), "field is immutable");
+            return Err(Failure::invalid(&self.resource.kind, &key.name, &[cause]));
+        }
         let shown = Server::present(self.resource, old.clone());
         let mut object = owner::applied(self.resource, Some(&shown), applied, writer, is_forced)?;
         self.place(&mut object, key);
