@@ -9,14 +9,14 @@ use std::borrow::Cow;
 use serde_json::Value;
 use similar::{Algorithm, DiffOp, capture_diff_slices, group_diff_ops};
 
-use super::escape::for_terminal;
+use super::escape::{as_markdown_block, as_markdown_code, for_markdown, for_terminal};
 use super::mask::masked_pair;
 use super::palette::{Palette, paint};
 use super::yaml_text::{self, Line};
 use crate::model::desired::Source;
 use crate::model::field::FieldPath;
 use crate::model::finding::Place;
-use crate::model::plan::{ClusterPlan, Difference, State, SupportingPlan};
+use crate::model::plan::{ClusterPlan, Difference, Report, State, SupportingPlan};
 
 /// Equal lines around a change.
 const CONTEXT: usize = 3;
@@ -61,6 +61,36 @@ impl Mark {
 /// The diff between live and Git; empty where there is none.
 pub fn unified(plan: &ClusterPlan, source: &Source, palette: &Palette) -> String {
     with_sides_of(plan, source, |sides| between(sides, palette))
+}
+
+/// The diffs of a report as Markdown, a heading an object; one line where there is nothing to show.
+pub fn markdown(report: &Report) -> String {
+    let mut text = String::new();
+    let mut push = |name: &str, state: State, because: Option<&str>, diff: &str| {
+        if diff.is_empty() {
+            return;
+        }
+        let because = because.map_or_else(String::new, |why| format!(": {}", for_markdown(why)));
+        text.push_str(&format!(
+            "#### {} {state}{because}\n\n{}\n",
+            as_markdown_code(name),
+            as_markdown_block("diff", diff)
+        ));
+    };
+    for plan in &report.supporting {
+        let diff = unified_supporting(plan, &report.source, &Palette::PLAIN);
+        let name = format!("{} {}", plan.kind.kind, plan.key);
+        push(&name, plan.state, plan.because.as_deref(), &diff);
+    }
+    for plan in &report.clusters {
+        let diff = unified(plan, &report.source, &Palette::PLAIN);
+        let name = plan.key.to_string();
+        push(&name, plan.state, plan.because.as_deref(), &diff);
+    }
+    if text.is_empty() {
+        text.push_str("Live is as Git says.\n");
+    }
+    text
 }
 
 /// The diff of an object that clusters refer to; empty where there is none, or where live could not be read.
@@ -385,6 +415,38 @@ mod tests {
         -  memory: 2Gi
         +  memory: 4Gi
         ");
+    }
+
+    #[test]
+    fn a_report_in_markdown_has_a_heading_an_object() {
+        let mut report = Report {
+            source: sample::source(),
+            clusters: vec![
+                std::sync::Arc::new(sample::in_sync_plan()),
+                std::sync::Arc::new(sample::drifted_plan()),
+            ],
+            supporting: Vec::new(),
+            findings: Vec::new(),
+        };
+        insta::assert_snapshot!(markdown(&report), @r"
+        #### `failover/billing` drifted: spec.instances was changed, last write by kubectl
+
+        ```diff
+        --- live failover/billing (resourceVersion 4712)
+        +++ git clusters/sync-cluster.yaml:1 (4f1c2d3)
+        @@ spec.instances · clusters/sync-cluster.yaml:7 @@
+         spec:
+           postgres:
+             version: '16.1'
+        -  instances: 5
+        +  instances: 4
+           sgInstanceProfile: size-s
+           pods:
+             persistentVolume:
+        ```
+        ");
+        report.clusters.truncate(1);
+        assert_eq!(markdown(&report), "Live is as Git says.\n");
     }
 
     #[test]

@@ -1,0 +1,37 @@
+"use strict";
+// Fetches the page anew and puts its content in place when it has changed; what was opened or closed by hand stays so.
+(() => {
+  const every = 2000;
+  let tag = null;
+  let toggled = {};
+  document.addEventListener("toggle", (event) => {
+    if (event.target.id) toggled[event.target.id] = event.target.open;
+  }, true);
+  const look = async () => {
+    try {
+      const headers = tag ? { "If-None-Match": tag } : {};
+      const answer = await fetch(location.href, { headers, cache: "no-store" });
+      if (answer.status === 200) {
+        tag = answer.headers.get("ETag");
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const now = document.querySelector("main");
+        const next = fresh.querySelector("main");
+        if (now && next && now.innerHTML !== next.innerHTML) {
+          const kept = { ...toggled };
+          now.replaceWith(next);
+          for (const [id, open] of Object.entries(kept)) {
+            const details = document.getElementById(id);
+            if (details) details.open = open;
+          }
+          toggled = kept;
+        }
+        document.title = fresh.title;
+      }
+      document.getElementById("stale").hidden = true;
+    } catch {
+      document.getElementById("stale").hidden = false;
+    }
+    setTimeout(look, document.hidden ? 5 * every : every);
+  };
+  setTimeout(look, every);
+})();
