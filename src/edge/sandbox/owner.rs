@@ -11,15 +11,15 @@ use super::resource::Resource;
 
 /// Who writes, and through which subresource (empty for the object itself).
 #[derive(Debug, Clone, Copy)]
-pub struct Writer<'a> {
+pub struct Author<'a> {
     pub manager: &'a str,
     pub subresource: &'a str,
 }
 
 /// Records the owners of what a create, update or patch changed.
-pub fn updated(resource: &Resource, old: Option<&Value>, object: &mut Value, writer: Writer<'_>) {
+pub fn updated(resource: &Resource, old: Option<&Value>, object: &mut Value, author: Author<'_>) {
     let schema = resource.custom.as_ref().map(|custom| &custom.schema);
-    track_update(old, object, &change(resource, writer), schema);
+    track_update(old, object, &change(resource, author), schema);
 }
 
 /// The object with a configuration applied, and its new owners.
@@ -27,11 +27,11 @@ pub fn applied(
     resource: &Resource,
     live: Option<&Value>,
     applied: &Value,
-    writer: Writer<'_>,
+    author: Author<'_>,
     is_forced: bool,
 ) -> Result<Value, Failure> {
     let schema = resource.custom.as_ref().map(|custom| &custom.schema);
-    let change = change(resource, writer);
+    let change = change(resource, author);
     if resource.custom.is_none() {
         check_builtin(resource, applied)?;
     }
@@ -61,18 +61,18 @@ fn check_builtin(resource: &Resource, applied: &Value) -> Result<(), Failure> {
     )))
 }
 
-fn change(resource: &Resource, writer: Writer<'_>) -> Change {
+fn change(resource: &Resource, author: Author<'_>) -> Change {
     let mut ignored = FieldSet::default();
-    match writer.subresource {
+    match author.subresource {
         "" if resource.has_status => ignored.insert(&[Element::field("status")]),
         "status" => ignored.insert(&[Element::field("spec")]),
         _ => {}
     }
     Change {
-        manager: writer.manager.to_owned(),
-        subresource: writer.subresource.to_owned(),
+        manager: author.manager.to_owned(),
+        subresource: author.subresource.to_owned(),
         api_version: resource.kind.api_version(),
-        now: (writer.subresource != "scale").then(metadata::now),
+        now: (author.subresource != "scale").then(metadata::now),
         ignored,
     }
 }

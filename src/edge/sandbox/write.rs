@@ -15,7 +15,7 @@ use super::delete;
 use super::failure::{Cause, Failure, quoted};
 use super::judge::differs;
 use super::metadata::{self, copy, copy_field, remove_field};
-use super::owner::{self, Writer};
+use super::owner::{self, Author};
 use super::patch::{self, PatchKind};
 use super::resource::{DEFINITIONS, Generation, Resource};
 use super::scale;
@@ -144,7 +144,7 @@ impl Write<'_> {
         }
         self.apply_defaults(&mut object);
         if ownership == Ownership::ByDifference {
-            owner::updated(resource, None, &mut object, self.writer(Part::Main));
+            owner::updated(resource, None, &mut object, self.author(Part::Main));
         }
         object = self.admit(Operation::Create, &key, None, object)?;
         builtin::assign(resource, &mut object, self.server.store.version());
@@ -377,7 +377,7 @@ impl Write<'_> {
         applied: &Value,
         is_forced: bool,
     ) -> Result<Written, Failure> {
-        let writer = self.writer(part);
+        let author = self.author(part);
         let uid = metadata::text(applied, "uid");
         let Some(old) = self.server.store.get(&self.resource.collection, key) else {
             if part != Part::Main {
@@ -392,7 +392,7 @@ impl Write<'_> {
                     ),
                 ));
             }
-            let mut object = owner::applied(self.resource, None, applied, writer, is_forced)?;
+            let mut object = owner::applied(self.resource, None, applied, author, is_forced)?;
             self.place(&mut object, key);
             return self.insert(object, Ownership::Settled, Vec::new());
         };
@@ -402,7 +402,7 @@ impl Write<'_> {
             return Err(Failure::invalid(&self.resource.kind, &key.name, &[cause]));
         }
         let shown = Server::present(self.resource, old.clone());
-        let mut object = owner::applied(self.resource, Some(&shown), applied, writer, is_forced)?;
+        let mut object = owner::applied(self.resource, Some(&shown), applied, author, is_forced)?;
         self.place(&mut object, key);
         inherit(&mut object, &old);
         if self.resource.is("events") {
@@ -454,7 +454,7 @@ impl Write<'_> {
         }
         self.apply_defaults(&mut object);
         if ownership == Ownership::ByDifference {
-            owner::updated(resource, Some(old), &mut object, self.writer(part));
+            owner::updated(resource, Some(old), &mut object, self.author(part));
         }
         if part == Part::Main {
             object = self.admit(Operation::Update, key, Some(old), object)?;
@@ -501,8 +501,8 @@ impl Write<'_> {
             .ok_or_else(|| Failure::not_found(&self.resource.named(), &key.name))
     }
 
-    fn writer(&self, part: Part) -> Writer<'_> {
-        Writer {
+    fn author(&self, part: Part) -> Author<'_> {
+        Author {
             manager: &self.options.manager,
             subresource: part.subresource(),
         }
