@@ -23,6 +23,7 @@ use object::Object;
 
 use crate::model::carried::Carried;
 use crate::model::crd::{self, Generation};
+use crate::model::field::FieldPath;
 use crate::model::finding::{Finding, Level};
 use crate::model::manifest::Document;
 use crate::model::schema::Schema;
@@ -76,9 +77,33 @@ pub fn check(document: &Document, kind: Carried, schemas: &Schemas) -> Vec<Findi
         | Carried::PoolingConfig => supporting::check(&mut object, kind),
     }
     let mut findings = object.findings;
+    let more = findings.len().saturating_sub(MOST_FINDINGS);
+    if more > 0 {
+        // Errors first, so that what refuses the document is among those that stay.
+        findings.sort_by_key(|finding| finding.level);
+        findings.truncate(MOST_FINDINGS);
+    }
     findings.sort_by(|a, b| (&a.place, a.level, a.id).cmp(&(&b.place, b.level, b.id)));
+    if more > 0 {
+        let place = document.place(&FieldPath::root());
+        let finding = Finding::note(
+            "too-many-findings",
+            format!("at least {more} more findings are not shown"),
+        )
+        .at(place);
+        findings.push(match kind {
+            Carried::Cluster => finding.of(document.key.clone()),
+            Carried::ObjectStorage
+            | Carried::InstanceProfile
+            | Carried::PostgresConfig
+            | Carried::PoolingConfig => finding,
+        });
+    }
     findings
 }
+
+/// Of one document. A hostile file is not to fill the memory with what is wrong in it.
+const MOST_FINDINGS: usize = 100;
 
 /// Whether one of the findings keeps its document from being carried out.
 pub fn refuses(findings: &[Finding]) -> bool {

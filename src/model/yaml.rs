@@ -40,7 +40,7 @@ impl Default for Limits {
             bytes: 1 << 20,
             depth: 64,
             aliases: 10_000,
-            documents: 10_000,
+            documents: 5_000,
         }
     }
 }

@@ -72,10 +72,15 @@ impl DesiredReader {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use git2::Signature;
 
     use super::*;
+    use crate::decide::desired::findings;
     use crate::edge::git::Settings;
+    use crate::model::crd::Generation;
+    use crate::model::desired::Source;
 
     fn commit(git: &git2::Repository, files: &[(&str, &str)]) {
         let mut tree = git.treebuilder(None).unwrap();
@@ -161,5 +166,61 @@ mod tests {
         .unwrap();
         let desired = DesiredReader::default().read(&repository, &repository.snapshot().unwrap());
         assert_eq!(desired.findings[0].id, "no-files");
+    }
+
+    /// Every file of the example repositories, held against a generation of StackGres.
+    fn examples(generation: Generation) -> Vec<String> {
+        let rules = Rules {
+            schemas: Schemas::of(generation),
+            ..Rules::default()
+        };
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        let mut open = vec![top.clone()];
+        let mut readings = Vec::new();
+        while let Some(place) = open.pop() {
+            if place.is_dir() {
+                open.extend(
+                    std::fs::read_dir(&place)
+                        .unwrap()
+                        .map(|entry| entry.unwrap().path()),
+                );
+            } else if place.extension().is_some_and(|end| end == "yaml") {
+                let path = place.strip_prefix(&top).unwrap().display().to_string();
+                readings.push(Arc::new(read_file(
+                    &path,
+                    &std::fs::read(&place).unwrap(),
+                    &rules,
+                )));
+            }
+        }
+        assert!(!readings.is_empty());
+        readings.sort_by(|a, b| a.path.cmp(&b.path));
+        let desired = assemble(Source::default(), &readings, &NamespaceMap::default());
+        let found = findings(&desired).into_iter();
+        found
+            .map(|finding| {
+                format!(
+                    "{} {} {}",
+                    finding.place.as_ref().unwrap(),
+                    finding.level.word(),
+                    finding.id
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_examples_are_told_what_they_are_there_to_show() {
+        insta::assert_snapshot!(examples(Generation::V1_16).join("\n"), @"
+        demo/clusters/failover/sync-cluster.yaml:10:3 warning deprecated-field
+        demo/clusters/failover/sync-cluster.yaml:12:48 note sync-instances-ignored
+        review/clusters/analytics/events.yaml:16:11 warning all-of-one
+        review/clusters/payments/ledger.yaml:18:11 note strict-promises-one
+        ");
+        let today = examples(Generation::Current);
+        assert_eq!(
+            today[0],
+            "demo/clusters/failover/sync-cluster.yaml:10:3 error removed-field"
+        );
     }
 }

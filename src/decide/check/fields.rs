@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::MOST_FINDINGS;
 use super::object::Object;
 use crate::model::carried::Carried;
 use crate::model::crd::{self, FORMER_FIELDS, Fate, Former};
@@ -15,7 +16,8 @@ use crate::model::schema::{METADATA_FIELDS, Schema, Type};
 use crate::model::spelling::nearest;
 
 pub fn check(object: &mut Object<'_>, kind: Carried, schema: &Schema) {
-    for path in schema.unknown_fields(&object.document.value) {
+    let unknown_fields = schema.unknown_fields(&object.document.value);
+    for path in unknown_fields.into_iter().take(MOST_FINDINGS + 1) {
         unknown(object, kind, schema, path);
     }
     for former in FORMER_FIELDS
@@ -27,7 +29,8 @@ pub fn check(object: &mut Object<'_>, kind: Carried, schema: &Schema) {
             deprecated(object, path, former);
         }
     }
-    for violation in schema.violations(&object.document.value) {
+    let violations = schema.violations(&object.document.value);
+    for violation in violations.into_iter().take(MOST_FINDINGS + 1) {
         refuse(object, violation);
     }
 }

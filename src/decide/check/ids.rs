@@ -184,6 +184,7 @@ pub const IDS: &[Rule] = &[
         "too-many-documents",
         "The file holds more documents than the limit",
     ),
+    note("too-many-findings", "More was found than is shown"),
     error("unknown-field", "A field that the kind does not have"),
     error("unknown-kind", "A kind that StackGres does not have"),
     error("unknown-mode", "A replication mode that does not exist"),
@@ -238,5 +239,9 @@ pub const IDS: &[Rule] = &[
     error(
         "yaml-too-many-aliases",
         "Aliases stand for more values than the limit",
+    ),
+    error(
+        "yaml-too-many-problems",
+        "So many problems in one document that the rest is not read",
     ),
 ];

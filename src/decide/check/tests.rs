@@ -348,6 +348,21 @@ fn what_has_no_effect_or_another_one_is_told_at_its_line() {
 }
 
 #[test]
+fn a_document_with_endless_mistakes_gets_a_hundred_findings_and_stays_refused() {
+    let wrong: String = (0..1000).fold(String::new(), |mut out, n| {
+        writeln!(out, "  wrong{n}: 1").unwrap();
+        out
+    });
+    let text = format!("{SEED}{wrong}");
+    let file = manifest::read("c.yaml", text.as_bytes(), &Limits::default());
+    let document = file.objects[0].document.as_ref().unwrap();
+    let findings = check(document, Carried::Cluster, &schemas());
+    assert_eq!(findings.len(), 101);
+    assert!(refuses(&findings));
+    assert_eq!(findings[100].id, "too-many-findings");
+}
+
+#[test]
 fn what_only_the_server_writes_does_not_belong_into_git() {
     let metadata = "metadata: {namespace: failover, name: sync-cluster, uid: a, resourceVersion: '1', annotations: {lockstep.dev/applied: x, b: 1}}";
     assert_snapshot!(changed(&[("metadata: {namespace: failover, name: sync-cluster}", metadata), (REPLICATION, "{}\nstatus: {instances: 4}")]), @"
@@ -394,6 +409,7 @@ fn ids_in(source: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn the_table_of_ids_holds_exactly_what_the_code_can_find() {
     let sources = [
+        include_str!("../check.rs"),
         include_str!("effect.rs"),
         include_str!("fields.rs"),
         include_str!("metadata.rs"),

@@ -14,6 +14,7 @@ use super::scalar::{self, Plain};
 use super::tree::{Field, Node, NodeId, Shape, Tree};
 use super::{Limits, Problem};
 use crate::model::field::{FieldPath, Segment};
+use crate::model::finding::Level;
 
 /// What was read of one text, and whether that is all of it.
 #[derive(Debug)]
@@ -77,6 +78,9 @@ struct Frame<'t> {
 
 type Stop = Box<Problem>;
 
+/// What is wrong a hundred times needs no more places, and a hostile file is not to fill the memory with them.
+const MOST_PROBLEMS: usize = 100;
+
 impl<'t> Reader<'_, 't> {
     fn run(&mut self, text: &'t str) -> Result<(), Stop> {
         let options = granit_parser::options! {
@@ -88,6 +92,10 @@ impl<'t> Reader<'_, 't> {
         let mut documents = 0;
         for next in Parser::new_from_str_with_options(text, options) {
             let (event, span) = next.map_err(|error| self.syntax(text, &error))?;
+            let is_refused = |problem: &Problem| problem.level == Level::Error;
+            if self.problems.len() >= MOST_PROBLEMS && self.problems.iter().any(is_refused) {
+                return Err(self.too_many(&span.start));
+            }
             match event {
                 Event::DocumentStart(..) => {
                     documents += 1;
@@ -379,7 +387,7 @@ impl<'t> Reader<'_, 't> {
                     _ => format!("quote it if it is text: '{text}'; write a number without leading zeros, `_` or capital prefixes"),
                 },
             )
-        } else if scalar::is_base_60(text) {
+        } else if scalar::is_base_60(text) && self.problems.len() < MOST_PROBLEMS {
             Problem::warning("yaml-base-60", format!("`{text}` is text here and for kubectl, and a number of base 60 for other YAML 1.1 readers"), mark)
                 .help(format!("quote it: '{text}'"))
         } else {
@@ -402,6 +410,7 @@ impl<'t> Reader<'_, 't> {
         let mut twice: Vec<(usize, usize)> = order
             .chunk_by(|&a, &b| fields[a].key == fields[b].key)
             .flat_map(|same| same[1..].iter().map(|&again| (again, same[0])))
+            .take(MOST_PROBLEMS)
             .collect();
         twice.sort_unstable();
         let path = self.path();
@@ -428,6 +437,16 @@ impl<'t> Reader<'_, 't> {
             )
             .help("no manifest needs that; look for a bracket that is not closed"),
         )
+    }
+
+    fn too_many(&self, marker: &Marker) -> Stop {
+        let message =
+            format!("more than {MOST_PROBLEMS} problems in one document; the rest is not read");
+        Box::new(Problem::error(
+            "yaml-too-many-problems",
+            message,
+            self.mark(marker),
+        ))
     }
 
     fn syntax(&self, text: &str, error: &ScanError) -> Stop {

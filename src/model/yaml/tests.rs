@@ -210,6 +210,19 @@ fn nesting_stops_at_the_limit_however_it_is_written() {
 }
 
 #[test]
+fn reading_stops_after_a_hundred_problems() {
+    let text = format!("a:\n{}", "- yes\n".repeat(1000));
+    let file = read(text.as_bytes(), &Limits::default());
+    let [document] = file.documents.as_slice() else {
+        panic!("one document")
+    };
+    assert_eq!(document.problems.len(), 101);
+    let last = document.problems.last().unwrap();
+    assert_eq!((last.id, last.mark.line), ("yaml-too-many-problems", 102));
+    assert!(document.unread.is_some() && document.value.is_none());
+}
+
+#[test]
 fn aliases_are_counted_by_what_they_stand_for() {
     let laughs = (1..10).fold("a0: &a0 [x, x]\n".to_owned(), |mut out, n| {
         let before = format!("*a{}, ", n - 1).repeat(10);
