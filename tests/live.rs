@@ -1,7 +1,8 @@
 //! The live side against an API server: what is read, what a write does, and what is left alone.
 //!
-//! Runs against the server that `LOCKSTEP_TEST_KUBECONFIG` names, with the StackGres definitions that are installed there.
-//! Each test makes its own namespace and leaves it behind; nothing outside it is changed.
+//! Runs against the server that `LOCKSTEP_TEST_KUBECONFIG` names, with the StackGres definitions that are installed there;
+//! without it each test starts a sandbox. A test makes its own namespace and leaves it behind; what the sandbox has not
+//! (permissions, admission policies) is tried where it is.
 
 #![expect(
     clippy::unwrap_used,

@@ -10,6 +10,8 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams}
 use lockstep::edge::apiserver::{
     Changes, ConnectSettings, Reader, Scope, WriteError, Writer, connect,
 };
+use lockstep::edge::sandbox::{self, Sandbox, Settings};
+use lockstep::model::crd::{self, Generation};
 use lockstep::model::key::Key;
 use lockstep::model::observed::{LiveObject, ObservedCluster};
 use lockstep::model::plan::{
@@ -20,30 +22,44 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A namespace on the server under test; `None` where no server is named.
+/// A namespace on the server under test.
 pub struct Place {
     pub kubeconfig: PathBuf,
     pub client: Client,
     pub namespace: String,
+    /// Where no server is named, one of its own; it ends with the test.
+    _sandbox: Option<(Sandbox, tempfile::TempDir)>,
 }
 
 impl Place {
-    pub async fn new() -> Option<Self> {
+    pub async fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let kubeconfig = PathBuf::from(std::env::var_os("LOCKSTEP_TEST_KUBECONFIG")?);
+        let (kubeconfig, sandbox) = match std::env::var_os("LOCKSTEP_TEST_KUBECONFIG") {
+            Some(path) => (PathBuf::from(path), None),
+            None => {
+                let sandbox = sandbox::start(Settings::default()).await.unwrap();
+                sandbox
+                    .install(crd::definitions(Generation::Current))
+                    .unwrap();
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("kubeconfig");
+                sandbox.write_kubeconfig(&path).unwrap();
+                (path, Some((sandbox, folder)))
+            }
+        };
         let client = client(&kubeconfig).await;
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let namespace = format!("live-{}-{number}", std::process::id());
         let place = Self {
             kubeconfig,
             client,
-            namespace,
+            namespace: format!("live-{}-{number}", std::process::id()),
+            _sandbox: sandbox,
         };
         let object = json!({"metadata": {"name": place.namespace}});
         place
             .create("", "v1", "Namespace", "namespaces", object)
             .await;
-        Some(place)
+        place
     }
 
     pub fn key(&self, name: &str) -> Key {

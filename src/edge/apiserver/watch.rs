@@ -56,17 +56,25 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Recorded + 'static,
 {
     let mut attempt = 0;
+    // Said once: the same failure comes back with every attempt.
+    let mut told: Option<Failure> = None;
     loop {
         let begun = Instant::now();
-        let failure = follow(watched, &api, &shared).await;
+        let failure = follow(watched, &api, &shared, &mut told).await;
         if begun.elapsed() > HELD {
             attempt = 0;
         }
+        if told.as_ref() != Some(&failure) {
+            if matches!(failure, Failure::NotInstalled { .. }) && watched.may_be_missing() {
+                tracing::info!(kind = watched.word(), "not installed, so there are none");
+            } else {
+                tracing::warn!(kind = watched.word(), %failure, "cannot be watched");
+            }
+            told = Some(failure.clone());
+        }
         if let Failure::NotInstalled { .. } = failure {
-            tracing::debug!(kind = watched.word(), "kind is not installed");
             shared.change(|index| index.not_installed(watched));
         } else {
-            tracing::debug!(kind = watched.word(), %failure, attempt, "watch broke");
             shared.change(|index| index.failing(watched, failure));
         }
         sleep(delay(shared.pace, attempt)).await;
@@ -86,7 +94,12 @@ fn delay(pace: Pace, attempt: u32) -> Duration {
 }
 
 /// Lists and watches until it can go on no longer.
-async fn follow<K>(watched: Watched, api: &Api<K>, shared: &Shared) -> Failure
+async fn follow<K>(
+    watched: Watched,
+    api: &Api<K>,
+    shared: &Shared,
+    told: &mut Option<Failure>,
+) -> Failure
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Recorded + 'static,
 {
@@ -120,7 +133,12 @@ where
             }
             Ok(Event::InitDone) => {
                 let records = listing.take().unwrap_or_default();
-                tracing::debug!(kind = watched.word(), objects = records.len(), "listed");
+                let objects = records.len();
+                if told.take().is_some() {
+                    tracing::info!(kind = watched.word(), objects, "watched again");
+                } else {
+                    tracing::debug!(kind = watched.word(), objects, "listed");
+                }
                 shared.change(|index| index.list(watched, records));
             }
             Ok(Event::Apply(object)) => {
