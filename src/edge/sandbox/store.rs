@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use serde_json::Value;
 use tokio::sync::watch;
@@ -69,6 +70,8 @@ pub struct Store {
 
 struct Inner {
     version: u64,
+    /// The version before the first write. What is older was never written here.
+    began: u64,
     collections: HashMap<String, Collection>,
 }
 
@@ -78,6 +81,16 @@ struct Collection {
     /// Every change up to this version has been forgotten.
     forgotten: u64,
     latest: watch::Sender<u64>,
+}
+
+impl Inner {
+    /// Whether a version can be one of this run.
+    fn reaches(&self, version: u64) -> Result<(), Expired> {
+        if version < self.began {
+            return Err(Expired { oldest: self.began });
+        }
+        Ok(())
+    }
 }
 
 impl Collection {
@@ -94,10 +107,15 @@ impl Collection {
 impl Store {
     /// `history`: how many changes of each kind are remembered.
     pub fn new(history: usize) -> Self {
+        // Far above what an earlier run has reached, so that a client that still knows it lists anew: no run makes a
+        // write each microsecond.
+        let began = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(100, |now| u64::try_from(now.as_micros()).unwrap_or(100));
         Self {
-            // The first write is not number 1: clients take versions 0 and 1 to be special.
             inner: Mutex::new(Inner {
-                version: 100,
+                version: began,
+                began,
                 collections: HashMap::new(),
             }),
             history: history.max(1),
@@ -140,6 +158,7 @@ impl Store {
         version: u64,
     ) -> Result<Vec<Arc<Value>>, Expired> {
         let inner = self.lock();
+        inner.reaches(version)?;
         let Some(found) = inner.collections.get(collection) else {
             return Ok(Vec::new());
         };
@@ -172,6 +191,7 @@ impl Store {
         limit: usize,
     ) -> Result<(u64, Vec<Change>), Expired> {
         let inner = self.lock();
+        inner.reaches(after)?;
         let Some(found) = inner.collections.get(collection) else {
             return Ok((inner.version.max(after), Vec::new()));
         };
@@ -436,6 +456,13 @@ mod tests {
         assert!(store.changes("t", before, 10).is_err());
         let (upto, changes) = store.changes("t", before + 1, 10).unwrap();
         assert_eq!((upto, changes.len()), (store.version(), 3));
+    }
+
+    #[test]
+    fn a_version_of_an_earlier_run_is_expired() {
+        let store = store();
+        assert!(store.changes("t", 250, 10).is_err());
+        assert!(store.list_at("t", None, 250).is_err());
     }
 
     #[test]
