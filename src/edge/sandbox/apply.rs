@@ -216,7 +216,11 @@ pub fn track_update(
     }
 
     let typing = Typing::Root(schema);
-    let old = old.map_or_else(|| json!({}), without_managers);
+    let old = match (old, schema) {
+        (Some(old), _) => without_managers(old),
+        (None, Some(_)) => json!({}),
+        (None, None) => empty(&new["kind"]),
+    };
     let comparison = compare(typing, &old, new, &change.ignored);
     let mut managers = known;
     take_from(&mut managers, None, &comparison);
@@ -284,6 +288,22 @@ fn keep_server_fields(object: &mut Value, live: &Value, is_built_in: bool) {
                 metadata.shift_remove(name);
             }
         }
+    }
+}
+
+/// What the Go type of a built-in kind writes for an object that holds nothing: who creates one does not own these.
+fn empty(kind: &Value) -> Value {
+    let pod = json!({"metadata": {}, "spec": {"containers": null}, "status": {}});
+    match kind.as_str().unwrap_or_default() {
+        "Pod" => pod,
+        "StatefulSet" | "DaemonSet" => {
+            json!({"metadata": {}, "spec": {"template": pod, "updateStrategy": {}}, "status": {}})
+        }
+        "Deployment" => {
+            json!({"metadata": {}, "spec": {"template": pod, "strategy": {}}, "status": {}})
+        }
+        "Job" | "ReplicaSet" => json!({"metadata": {}, "spec": {"template": pod}, "status": {}}),
+        _ => json!({"metadata": {}, "spec": {}, "status": {}}),
     }
 }
 
@@ -593,6 +613,17 @@ mod tests {
             "name": "a", "uid": "w", "resourceVersion": "4", "creationTimestamp": null, "generation": 3}});
         let object = apply(Some(&live), &applied, &change("m", 1), false, None).unwrap();
         assert_eq!(object, live);
+    }
+
+    #[test]
+    fn who_creates_a_pod_does_not_own_what_every_pod_has() {
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [
+            {"name": "a", "ports": [{"containerPort": 80, "protocol": "TCP"}]}]}});
+        track_update(None, &mut pod, &change("m", 1), None);
+        assert_eq!(
+            pod["metadata"]["managedFields"][0]["fieldsV1"].to_string(),
+            r#"{"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".":{},"f:name":{},"f:ports":{".":{},"k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{".":{},"f:containerPort":{},"f:protocol":{}}}}}}}"#
+        );
     }
 
     #[test]
