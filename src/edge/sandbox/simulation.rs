@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::api::USER_AGENT;
@@ -62,6 +63,7 @@ impl Simulation {
             speed,
             clusters: AtomicU32::new(0),
             pods: AtomicU32::new(0),
+            turns: Arc::new(Semaphore::new(1)),
             writes: Mutex::default(),
         });
         tokio::spawn(watching::watch(client, shared.clone(), stop.clone()));
@@ -83,7 +85,10 @@ struct Shared {
     api: api::Api,
     speed: f64,
     clusters: AtomicU32,
+    /// Pods made so far.
     pods: AtomicU32,
+    /// One cluster writes at a time, so that the simulation never takes more than one processor.
+    turns: Arc<Semaphore>,
     writes: Mutex<BTreeMap<Key, Writes>>,
 }
 
@@ -103,6 +108,10 @@ impl Shared {
     fn count(&self, clusters: usize) {
         let clusters = u32::try_from(clusters).unwrap_or(u32::MAX);
         self.clusters.store(clusters, Ordering::Relaxed);
+    }
+
+    fn clusters_beyond(&self, few: u32) -> u32 {
+        self.clusters.load(Ordering::Relaxed).saturating_sub(few)
     }
 
     /// Addresses of Pods, one after the other.

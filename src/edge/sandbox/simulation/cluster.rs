@@ -7,7 +7,6 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -31,8 +30,10 @@ const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_MOST: Duration = Duration::from_secs(300);
 /// A task never wakes more often, in real time.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
-/// How much real time a write may take of one processor; with many clusters, heartbeats become rarer by it.
+/// Settled clusters together make one write in so much real time; with many of them heartbeats become rarer.
 const PER_WRITE: Duration = Duration::from_millis(2);
+/// So few clusters beat as fast as simulated time has it.
+const FEW: u32 = 10;
 /// Looking again is never more frequent than this, in real time and for each cluster there is.
 const RESYNC_LEAST: Duration = Duration::from_secs(5);
 const RESYNC_PER_CLUSTER: Duration = Duration::from_millis(20);
@@ -145,7 +146,11 @@ impl Cluster {
                 () = tokio::time::sleep(sleep) => self.pass_time(),
             }
             if !self.live.is_null() {
+                let Ok(turn) = self.shared.turns.clone().acquire_owned().await else {
+                    return;
+                };
                 self.act().await;
+                drop(turn);
             }
         }
     }
@@ -158,11 +163,22 @@ impl Cluster {
         let wake = self.patroni.as_ref().map_or(self.reconcile_in, |patroni| {
             patroni.next_wake().min(self.reconcile_in)
         });
-        let clusters = self.shared.clusters.load(Ordering::Relaxed);
-        let share = PER_WRITE * clusters.max(1) * self.writes.max(1);
+        let share = if self.is_settled() {
+            PER_WRITE * self.writes * self.shared.clusters_beyond(FEW)
+        } else {
+            Duration::ZERO
+        };
         wake.div_f64(self.shared.speed)
             .max(share.min(Duration::from_secs(60)))
             .max(SHORTEST_SLEEP)
+    }
+
+    /// As many Pods as wanted, all ready: what is left to do is to show that it lives.
+    fn is_settled(&self) -> bool {
+        self.instances.is_some_and(|instances| {
+            usize::try_from(instances) == Ok(self.pods.len())
+                && self.pods.values().all(|pod| pod.facts.is_ready)
+        })
     }
 
     fn pass_time(&mut self) {
@@ -283,8 +299,7 @@ impl Cluster {
 
     /// The operator: references, then Patroni's configuration, then Services, then the StatefulSet.
     async fn reconcile(&mut self) {
-        let clusters = self.shared.clusters.load(Ordering::Relaxed);
-        let least = RESYNC_LEAST.max(RESYNC_PER_CLUSTER * clusters);
+        let least = RESYNC_LEAST.max(RESYNC_PER_CLUSTER * self.shared.clusters_beyond(0));
         self.reconcile_in = RESYNC_EVERY.max(least.mul_f64(self.shared.speed));
         if self.wanted.is_paused {
             return;

@@ -11,7 +11,7 @@ use crate::model::crd::{self, Generation};
 const NAMESPACE: &str = "failover";
 
 struct Bench {
-    _sandbox: Sandbox,
+    sandbox: Sandbox,
     simulation: Simulation,
     client: kube::Client,
 }
@@ -29,7 +29,7 @@ async fn bench(speed: f64) -> Bench {
     let simulation = Simulation::start(sandbox.client(USER_AGENT), Settings { speed });
     let client = sandbox.client("test");
     let bench = Bench {
-        _sandbox: sandbox,
+        sandbox,
         simulation,
         client,
     };
@@ -505,4 +505,62 @@ async fn what_the_operator_refuses_is_not_stored() {
     };
     assert_eq!(status.code, 422);
     assert!(status.message.contains("SGCluster has invalid properties."));
+}
+
+#[tokio::test]
+async fn an_idle_cluster_writes_its_heartbeat_and_nothing_else() {
+    let bench = bench(50.0).await;
+    let mut object = cluster(2, "sync-all");
+    object["metadata"]["annotations"] = json!({"sandbox.lockstep.dev/writer": "off"});
+    bench.post(&stackgres("sgclusters"), &object).await.unwrap();
+    bench
+        .until_annotation("sync-cluster-sync", "sync_standby", "sync-cluster-1")
+        .await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let written = || {
+        let mut counts = bench.sandbox.requests().0;
+        counts.retain(|asked, _| asked.is_write());
+        counts
+    };
+    let before = written();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut beats = 0;
+    for (asked, count) in written() {
+        let more = count - before.get(&asked).copied().unwrap_or(0);
+        if (asked.verb, asked.resource.as_str()) == ("patch", "endpoints") {
+            beats = more;
+        } else {
+            assert_eq!(more, 0, "{asked:?}");
+        }
+    }
+    assert!((2..=6).contains(&beats), "{beats}");
+}
+
+#[tokio::test]
+async fn an_operator_that_is_down_fails_writes_and_its_own_pods_go_on() {
+    let bench = bench(100.0).await;
+    bench
+        .post(&stackgres("sgclusters"), &cluster(2, "async"))
+        .await
+        .unwrap();
+    let two = "sync-cluster-0 master running ready\nsync-cluster-1 replica streaming ready";
+    bench.until_members(two).await;
+    let says =
+        |word: &str| json!({"metadata": {"annotations": {"sandbox.lockstep.dev/webhooks": word}}});
+    let namespace = format!("/api/v1/namespaces/{NAMESPACE}");
+    bench
+        .send("PATCH", &namespace, &says("down"))
+        .await
+        .unwrap();
+    let more = json!({"spec": {"instances": 3}});
+    let Err(kube::Error::Api(status)) = bench.patch_cluster(&more).await else {
+        panic!("it was taken");
+    };
+    assert_eq!(
+        (status.code, status.reason.as_str()),
+        (500, "InternalError")
+    );
+    bench.send("PATCH", &namespace, &says("up")).await.unwrap();
+    bench.patch_cluster(&more).await.unwrap();
+    bench.until_members(THREE).await;
 }
