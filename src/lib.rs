@@ -69,7 +69,7 @@ pub mod show {
     pub mod plan;
     pub mod review;
     #[cfg(test)]
-    mod sample;
+    pub(crate) mod sample;
     pub mod yaml_text;
 }
 

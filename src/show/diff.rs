@@ -88,7 +88,15 @@ pub fn markdown(report: &Report) -> String {
         push(&name, plan.state, plan.because.as_deref(), &diff);
     }
     if text.is_empty() {
-        text.push_str("Live is as Git says.\n");
+        let all_in_sync = report
+            .clusters
+            .iter()
+            .all(|plan| plan.state == State::InSync);
+        text.push_str(if all_in_sync {
+            "Live is as Git says.\n"
+        } else {
+            "There is no difference that can be shown.\n"
+        });
     }
     text
 }
