@@ -71,23 +71,20 @@ pub fn cells(resource: &Resource, object: &Value, now: Timestamp) -> Vec<Value> 
     let created = metadata::text(object, "creationTimestamp");
     let old = age(created, now);
     let cells: Vec<String> = match resource.plural.as_str() {
-        "configmaps" => vec![
-            name,
-            (size(object, "/data") + size(object, "/binaryData")).to_string(),
-            old,
-        ],
+        "configmaps" => {
+            let entries = size(object, "/data") + size(object, "/binaryData");
+            return vec![name.into(), entries.into(), old.into()];
+        }
         "customresourcedefinitions" => vec![name, created.to_owned()],
         "endpoints" => vec![name, addresses(object), old],
         "events" => return event(object, now),
         "leases" => vec![name, text(object, "/spec/holderIdentity"), old],
         "namespaces" => vec![name, text(object, "/status/phase"), old],
         "pods" => pod(name, object, old),
-        "secrets" => vec![
-            name,
-            text(object, "/type"),
-            size(object, "/data").to_string(),
-            old,
-        ],
+        "secrets" => {
+            let (kind, entries) = (text(object, "/type"), size(object, "/data"));
+            return vec![name.into(), kind.into(), entries.into(), old.into()];
+        }
         "services" => vec![
             name,
             text(object, "/spec/type"),
