@@ -564,3 +564,73 @@ async fn an_operator_that_is_down_fails_writes_and_its_own_pods_go_on() {
     bench.patch_cluster(&more).await.unwrap();
     bench.until_members(THREE).await;
 }
+
+#[tokio::test]
+async fn applying_the_same_manifest_again_changes_nothing() {
+    use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+    let bench = bench(100.0).await;
+    let kind = kube::core::GroupVersionKind::gvk("stackgres.io", "v1", "SGCluster");
+    let clusters: Api<DynamicObject> = Api::namespaced_with(
+        bench.client.clone(),
+        NAMESPACE,
+        &ApiResource::from_gvk(&kind),
+    );
+    let apply = async |object: &Value| {
+        clusters
+            .patch(
+                "sync-cluster",
+                &PatchParams::apply("gitops").force(),
+                &Patch::Apply(object),
+            )
+            .await
+            .unwrap()
+    };
+    let mut object = cluster(2, "async");
+    object["metadata"]["annotations"] = json!({"sandbox.lockstep.dev/writer": "off"});
+    apply(&object).await;
+    let two = "sync-cluster-0 master running ready\nsync-cluster-1 replica streaming ready";
+    bench.until_members(two).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = clusters.get("sync-cluster").await.unwrap();
+    let after = apply(&object).await;
+    assert_eq!(
+        after.metadata.resource_version,
+        before.metadata.resource_version
+    );
+    object["spec"]["replication"] = json!({"mode": "sync"});
+    let after = apply(&object).await;
+    assert_eq!(
+        after.data["spec"]["replication"],
+        json!({"mode": "sync", "role": "ha-read", "syncInstances": 1})
+    );
+}
+
+#[tokio::test]
+async fn a_paused_operator_leaves_everything_but_the_roles() {
+    let bench = bench(100.0).await;
+    bench
+        .post(&stackgres("sgclusters"), &cluster(3, "async"))
+        .await
+        .unwrap();
+    bench.until_members(THREE).await;
+    let pause = |word: Value| json!({"metadata": {"annotations": {"stackgres.io/reconciliation-pause": word}}});
+    bench.patch_cluster(&pause(json!("true"))).await.unwrap();
+    bench
+        .set(&json!({"replication": {"mode": "sync-all", "groups": [{"role": "none", "instances": 1}]}}))
+        .await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(bench.annotation("sync-cluster-sync", "leader").await, "");
+    let path = format!("{}/sync-cluster-2", core("pods"));
+    assert_eq!(
+        bench.get(&path).await["metadata"]["labels"]["nofailover"],
+        "true"
+    );
+    bench.patch_cluster(&pause(Value::Null)).await.unwrap();
+    bench
+        .until_annotation(
+            "sync-cluster-sync",
+            "sync_standby",
+            "sync-cluster-1,sync-cluster-2",
+        )
+        .await;
+}
