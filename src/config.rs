@@ -4,6 +4,7 @@
 //! file are refused. Nothing below the command line reads the environment or this file.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use crate::decide::evidence::IdleLeader;
 use crate::edge::apiserver::ConnectSettings;
 use crate::edge::git;
+use crate::edge::telemetry;
 
 /// Flags that every command understands.
 #[derive(Debug, Clone, Default, Args)]
@@ -173,6 +175,17 @@ pub enum ReadSettingsError {
 const INTERVAL: Duration = Duration::from_secs(60);
 
 impl Settings {
+    /// For commands that must not touch what the configuration names: flags, and no file.
+    pub fn of_flags(flags: &Flags) -> Self {
+        let own = Flags {
+            kubeconfig: None,
+            context: None,
+            repo: None,
+            ..flags.clone()
+        };
+        Self::join(&own, File::default(), INTERVAL)
+    }
+
     /// Joins flags (which carry the environment already) with the configuration file they name.
     pub fn read(flags: &Flags) -> Result<Self, ReadSettingsError> {
         let file = flags
@@ -191,7 +204,11 @@ impl Settings {
             })?,
             (None, None) => INTERVAL,
         };
-        Ok(Self {
+        Ok(Self::join(flags, file, interval))
+    }
+
+    fn join(flags: &Flags, file: File, interval: Duration) -> Self {
+        Self {
             repository: flags
                 .repo
                 .clone()
@@ -221,7 +238,7 @@ impl Settings {
                 Some(IdleLeaderWord::Hold) => IdleLeader::Hold,
             },
             namespaces: file.namespaces,
-        })
+        }
     }
 }
 
@@ -234,6 +251,25 @@ impl Settings {
             paths: self.paths.clone(),
             worktree: self.worktree,
             limits: git::Limits::default(),
+        }
+    }
+
+    /// What `edge::telemetry` is told.
+    pub fn telemetry(&self, is_daemon: bool) -> telemetry::Settings {
+        telemetry::Settings {
+            format: match self.log_format {
+                LogFormat::Text => telemetry::Format::Text,
+                LogFormat::Json => telemetry::Format::Json,
+            },
+            verbose: self.verbose,
+            is_daemon,
+            coloured: match self.color {
+                Color::Always => true,
+                Color::Never => false,
+                Color::Auto => {
+                    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+                }
+            },
         }
     }
 

@@ -45,6 +45,7 @@ pub mod decide {
     pub mod gate;
     pub mod plan;
     pub mod references;
+    pub mod review;
     #[cfg(test)]
     mod scene;
     pub mod sighting;
@@ -67,6 +68,7 @@ pub mod show {
     pub mod page;
     pub mod palette;
     pub mod plan;
+    pub mod report;
     pub mod review;
     #[cfg(test)]
     pub(crate) mod sample;
@@ -76,6 +78,7 @@ pub mod show {
 /// Floor 3: one module per outside system. Each turns what is out there into a noun of floor 0, or the reverse.
 pub mod edge {
     pub mod apiserver;
+    pub mod files;
     pub mod git;
     pub mod sandbox;
     pub mod telemetry;
@@ -84,12 +87,15 @@ pub mod edge {
 
 /// Floor 4: sequences of edge and decide calls. No rule of its own.
 pub mod run {
+    pub mod apply;
     pub mod daemon;
     pub mod demo;
     pub mod desired;
     pub mod observer;
     pub mod reconcile;
     pub mod review;
+    pub mod rules;
+    pub mod source;
     pub mod survey;
 }
 

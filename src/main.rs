@@ -1,3 +1,5 @@
-//! The `lockstep` binary: parse, run, exit code.
+//! The `lockstep` binary: parse, run, exit code. Everything is in the library, so that tests reach it too.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    lockstep::cli::main()
+}

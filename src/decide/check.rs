@@ -29,7 +29,7 @@ use crate::model::manifest::Document;
 use crate::model::schema::Schema;
 
 /// The schemas that documents are held against. A kind without one is held against the operator's rules only.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Schemas(BTreeMap<Carried, Arc<Schema>>);
 
 impl Schemas {

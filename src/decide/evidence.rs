@@ -532,6 +532,9 @@ fn idle_leader(evidence: &Evidence<'_>, standing: Duration) -> Verdict {
         .map_or(10, |config| config.loop_wait);
     let quiet_loops = IDLE.as_secs().div_ceil(u64::from(loop_wait));
     let quiet = evidence.sighting.idle_loops() >= quiet_loops;
+    if evidence.sighting.idle_loops() < 2 {
+        return unknown("needs another look: no standby was seen to move yet");
+    }
     match evidence.idle_leader {
         IdleLeader::Pass if quiet => open(format!(
             "idle leader: no write for {}, so a frozen standby would not show and could hold commits",

@@ -12,6 +12,7 @@ mod location;
 mod name;
 mod open;
 mod revision;
+mod scratch;
 mod skipped;
 mod tree;
 mod watch;
@@ -32,6 +33,7 @@ use crate::model::finding::{Finding, Level};
 
 pub use error::{OpenRepositoryError, ReadBlobError, ReadRevisionError};
 pub use revision::Commit;
+pub use scratch::{Scratch, ScratchError};
 pub use watch::Watch;
 
 /// What to read, as configured.

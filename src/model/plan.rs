@@ -367,6 +367,16 @@ pub struct SupportingPlan {
     pub live: Option<Arc<Value>>,
 }
 
+/// A write that was carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    pub kind: String,
+    pub key: Key,
+    pub changes: Vec<Change>,
+    /// As they stood when it was written.
+    pub gates: Vec<Gate>,
+}
+
 /// Everything decided in one pass, from one revision of the repository and one look at the cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
@@ -375,6 +385,8 @@ pub struct Report {
     pub clusters: Vec<Arc<ClusterPlan>>,
     /// In the order in which they are applied.
     pub supporting: Vec<Arc<SupportingPlan>>,
+    /// The latest writes, the newest last.
+    pub written: Vec<Arc<Written>>,
     /// What belongs to no cluster.
     pub findings: Vec<Finding>,
 }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::field::{FieldPath, Segment};
 
 /// The schema of one value, and of what is below it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Schema {
     /// What the value has to be; `None` where any type will do.
     pub kind: Option<Type>,
@@ -73,7 +73,7 @@ impl Type {
 }
 
 /// What `additionalProperties` says of the keys that `properties` does not name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub enum Additional {
     /// Nothing: such a key is unknown.
     #[default]
@@ -110,6 +110,12 @@ pub struct Pattern {
 
 /// Bytes a compiled pattern may take: those of CRDs stay far below, and a hostile one is not worth more.
 const PATTERN_BUDGET: usize = 1 << 20;
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
 
 impl Pattern {
     fn new(text: &str) -> Self {

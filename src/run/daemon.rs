@@ -1,1 +1,374 @@
-//! (being written)
+//! The daemon: wakes when Git or the cluster has changed, runs a pass for what it concerns, publishes the report.
+//!
+//! A wake-up carries no data: what is to be done follows from what is. The cost of a pass follows the change: clusters
+//! that are in sync are planned again only when something of theirs changes that a decision reads. While Git or the API
+//! server cannot be read the daemon stays up, says so in the report, and goes on when they are back.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::decide::digest::APPLIED;
+use crate::edge::apiserver::Changes;
+use crate::model::desired::Desired;
+use crate::model::finding::Finding;
+use crate::model::key::{Key, Kind};
+use crate::model::plan::{ClusterPlan, Report, State, SupportingPlan, Written};
+use crate::run::reconcile::{Pass, Reconciler};
+use crate::run::rules::of_server;
+use crate::run::source::DesiredSource;
+
+/// Clusters that wait are planned again this often even if nothing is seen to change: that a leader no longer renews its
+/// lock is shown by nothing but time.
+const WAITING: Duration = Duration::from_secs(5);
+/// How long the first pass waits for the first lists, so that it does not report everything as unknown.
+const FIRST_LISTS: Duration = Duration::from_secs(10);
+
+/// Writes that a report tells of.
+const REMEMBERED: usize = 50;
+
+pub type Reports = watch::Sender<Option<Arc<Report>>>;
+
+/// Runs until cancelled.
+pub async fn daemon(mut daemon: Daemon, interval: Duration, cancel: CancellationToken) {
+    let mut commits = tokio::task::block_in_place(|| daemon.source.repository().watch(interval));
+    let reader = daemon.reconciler.observer.reader.clone();
+    if let Err(error) = reader.synced(FIRST_LISTS).await {
+        tracing::warn!(%error, "the cluster cannot be read; going on when it can");
+    }
+    daemon.reload().await;
+    daemon.everything();
+    loop {
+        // A pass under way is not broken off: what it has begun to write it finishes.
+        daemon.pass().await;
+        let retry = daemon.next_look();
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = commits.changed() => daemon.reload().await,
+            changes = reader.changed() => daemon.take(changes).await,
+            () = tokio::time::sleep_until(retry) => daemon.look_at_waiting(),
+        }
+    }
+}
+
+pub struct Daemon {
+    source: DesiredSource,
+    client: Client,
+    reconciler: Reconciler,
+    reports: Reports,
+    desired: Option<Arc<Desired>>,
+    clusters: BTreeMap<Key, Arc<ClusterPlan>>,
+    supporting: BTreeMap<(Kind, Key), Arc<SupportingPlan>>,
+    /// Live, carried out by Lockstep once, and declared by nothing any more.
+    orphans: BTreeSet<Key>,
+    /// Why Git cannot be read at present.
+    trouble: Option<Finding>,
+    dirty: BTreeSet<Key>,
+    dirty_supporting: BTreeSet<(Kind, Key)>,
+    retry: Option<Instant>,
+    /// The latest writes, the newest last.
+    written: VecDeque<Arc<Written>>,
+    /// Something of the report has changed that no plan tells.
+    is_stale: bool,
+}
+
+impl Daemon {
+    pub fn new(
+        source: DesiredSource,
+        client: Client,
+        reconciler: Reconciler,
+        reports: Reports,
+    ) -> Self {
+        Self {
+            source,
+            client,
+            reconciler,
+            reports,
+            desired: None,
+            clusters: BTreeMap::new(),
+            supporting: BTreeMap::new(),
+            orphans: BTreeSet::new(),
+            trouble: None,
+            dirty: BTreeSet::new(),
+            dirty_supporting: BTreeSet::new(),
+            retry: None,
+            written: VecDeque::new(),
+            is_stale: true,
+        }
+    }
+
+    /// Reads Git again and marks what has changed since.
+    async fn reload(&mut self) {
+        let known = self.desired.clone();
+        let read = tokio::task::block_in_place(|| self.source.read());
+        let is_news = read
+            .as_ref()
+            .is_ok_and(|read| known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, read)));
+        let read = if is_news {
+            // The server may have been upgraded since the last commit; in the steady state it is not asked.
+            self.source.hold_against(of_server(&self.client).await);
+            tokio::task::block_in_place(|| self.source.read())
+        } else {
+            read
+        };
+        let desired = match read {
+            Ok(desired) => desired,
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                let words = format!("{error:#}");
+                if self
+                    .trouble
+                    .as_ref()
+                    .is_none_or(|trouble| trouble.message != words)
+                {
+                    tracing::warn!(
+                        error = words,
+                        "the repository cannot be read; what was read last stays in force"
+                    );
+                    self.trouble = Some(Finding::error("unreadable-revision", words));
+                    self.is_stale = true;
+                }
+                return;
+            }
+        };
+        self.is_stale |= self.trouble.take().is_some();
+        if known.is_some_and(|known| Arc::ptr_eq(&known, &desired)) {
+            return;
+        }
+        self.is_stale = true;
+        let commit = desired.source.commit.as_deref().unwrap_or("uncommitted");
+        tracing::info!(
+            commit,
+            clusters = desired.clusters.len(),
+            refused = desired.refused.len(),
+            "read the repository"
+        );
+        let before = self.desired.replace(Arc::clone(&desired));
+        self.dirty
+            .extend(changed_clusters(before.as_deref(), &desired));
+        self.dirty_supporting
+            .extend(changed_supporting(before.as_deref(), &desired));
+    }
+
+    async fn take(&mut self, changes: Changes) {
+        let Changes {
+            material,
+            heartbeats,
+            supporting,
+            health,
+        } = changes;
+        if health {
+            self.source.hold_against(of_server(&self.client).await);
+            self.reload().await;
+            self.everything();
+        }
+        self.dirty.extend(material);
+        let waits = |key: &Key| {
+            self.clusters
+                .get(key)
+                .is_some_and(|plan| is_waiting(plan.state))
+        };
+        self.dirty.extend(heartbeats.into_iter().filter(waits));
+        self.dirty_supporting.extend(supporting);
+    }
+
+    fn everything(&mut self) {
+        let Some(desired) = &self.desired else { return };
+        self.dirty.extend(desired.clusters.keys().cloned());
+        self.dirty.extend(desired.refused.keys().cloned());
+        self.dirty.extend(self.reconciler.observer.reader.keys());
+        self.dirty_supporting.extend(
+            desired
+                .supporting
+                .iter()
+                .map(|one| (one.kind.clone(), one.key.clone())),
+        );
+    }
+
+    fn look_at_waiting(&mut self) {
+        let waiting = self.clusters.values().filter(|plan| is_waiting(plan.state));
+        self.dirty.extend(waiting.map(|plan| plan.key.clone()));
+        let pending = self
+            .supporting
+            .values()
+            .filter(|plan| is_waiting(plan.state));
+        self.dirty_supporting
+            .extend(pending.map(|plan| (plan.kind.clone(), plan.key.clone())));
+    }
+
+    fn next_look(&self) -> Instant {
+        let far = Instant::now() + WAITING;
+        self.retry.map_or(far, |retry| retry.min(far))
+    }
+
+    async fn pass(&mut self) {
+        let Some(desired) = self.desired.clone() else {
+            return self.publish_if(self.is_stale);
+        };
+        let dirty = std::mem::take(&mut self.dirty);
+        let dirty_supporting = std::mem::take(&mut self.dirty_supporting);
+        if dirty.is_empty() && dirty_supporting.is_empty() {
+            return self.publish_if(self.is_stale);
+        }
+        self.drop_undeclared(&desired, &dirty);
+        let pass = self
+            .reconciler
+            .pass(&desired, &dirty, &dirty_supporting)
+            .await;
+        let changed = self.keep(pass);
+        self.publish_if(changed || self.is_stale);
+    }
+
+    /// Takes over what the pass decided; answers whether that is news.
+    fn keep(&mut self, pass: Pass) -> bool {
+        let mut changed = !pass.written.is_empty();
+        self.written.extend(pass.written);
+        self.written
+            .drain(..self.written.len().saturating_sub(REMEMBERED));
+        let now = self.reconciler.observer.now();
+        self.retry = pass
+            .retry
+            .map(|retry| Instant::now() + retry.since(now).max(Duration::from_millis(50)));
+        for plan in pass.clusters {
+            let before = self.clusters.get(&plan.key);
+            if before.is_none_or(|before| before.state != plan.state) {
+                tracing::info!(cluster = %plan.key, because = plan.because.as_deref().unwrap_or_default(), "{}", plan.state);
+            }
+            changed |= before != Some(&plan);
+            if !is_waiting(plan.state) {
+                self.reconciler.observer.forget(&plan.key);
+            }
+            self.clusters.insert(plan.key.clone(), plan);
+        }
+        for plan in pass.supporting {
+            let id = (plan.kind.clone(), plan.key.clone());
+            let before = self.supporting.get(&id);
+            changed |= before != Some(&plan);
+            // Clusters that refer to it were held by it and may go on.
+            if before.is_some_and(|before| is_waiting(before.state)) && !is_waiting(plan.state) {
+                self.dirty.extend(
+                    self.clusters
+                        .values()
+                        .filter(|plan| is_waiting(plan.state))
+                        .map(|plan| plan.key.clone()),
+                );
+            }
+            self.supporting.insert(id, plan);
+        }
+        changed
+    }
+
+    /// Forgets plans that Git no longer asks for, and notes live clusters that it once did. Nothing is taken as gone while
+    /// a file cannot be understood.
+    fn drop_undeclared(&mut self, desired: &Desired, dirty: &BTreeSet<Key>) {
+        let is_declared =
+            |key: &Key| desired.clusters.contains_key(key) || desired.refused.contains_key(key);
+        if !desired.unidentified.is_empty() {
+            return;
+        }
+        self.supporting.retain(|(kind, key), _| {
+            desired
+                .supporting
+                .iter()
+                .any(|one| one.kind == *kind && one.key == *key)
+        });
+        for key in dirty {
+            if is_declared(key) {
+                self.is_stale |= self.orphans.remove(key);
+                continue;
+            }
+            self.is_stale |= self.clusters.remove(key).is_some();
+            self.reconciler.observer.forget(key);
+            let seen = self.reconciler.observer.reader.observe(key);
+            let live = seen.ok().and_then(|seen| seen.live);
+            let carried_out = live.is_some_and(|live| live.annotation(APPLIED).is_some());
+            self.is_stale |= if carried_out {
+                self.orphans.insert(key.clone())
+            } else {
+                self.orphans.remove(key)
+            };
+        }
+    }
+
+    fn publish_if(&mut self, needed: bool) {
+        if !needed {
+            return;
+        }
+        self.is_stale = false;
+        let mut findings: Vec<Finding> = self.trouble.iter().cloned().collect();
+        let source = self
+            .desired
+            .as_ref()
+            .map(|desired| desired.source.clone())
+            .unwrap_or_default();
+        findings.extend(
+            self.desired
+                .iter()
+                .flat_map(|desired| desired.findings.iter().cloned()),
+        );
+        findings.extend(self.orphans.iter().map(|key| {
+            Finding::note("not-declared", format!("{key} is live and was applied by Lockstep, and no manifest declares it any more"))
+                .of(key.clone())
+                .help("it is left as it is: Lockstep never deletes a cluster, since that deletes its volumes")
+        }));
+        self.reports.send_replace(Some(Arc::new(Report {
+            source,
+            clusters: self.clusters.values().cloned().collect(),
+            supporting: self.supporting.values().cloned().collect(),
+            written: self.written.iter().cloned().collect(),
+            findings,
+        })));
+    }
+}
+
+/// Whether something remains that time or another look may change.
+fn is_waiting(state: State) -> bool {
+    match state {
+        State::Pending | State::InTransition | State::Waiting | State::Blocked | State::Unknown => {
+            true
+        }
+        State::InSync | State::Drifted | State::Suspended | State::Refused => false,
+    }
+}
+
+/// Clusters whose manifest is not the same document in both.
+fn changed_clusters(before: Option<&Desired>, after: &Desired) -> BTreeSet<Key> {
+    let Some(before) = before else {
+        return after
+            .clusters
+            .keys()
+            .chain(after.refused.keys())
+            .cloned()
+            .collect();
+    };
+    let same = |key: &Key| match (before.clusters.get(key), after.clusters.get(key)) {
+        (Some(one), Some(other)) => {
+            Arc::ptr_eq(&one.document, &other.document) && one.findings == other.findings
+        }
+        (None, None) => before.refused.get(key) == after.refused.get(key),
+        _ => false,
+    };
+    let all = [before, after]
+        .into_iter()
+        .flat_map(|desired| desired.clusters.keys().chain(desired.refused.keys()));
+    all.filter(|key| !same(key)).cloned().collect()
+}
+
+fn changed_supporting(before: Option<&Desired>, after: &Desired) -> BTreeSet<(Kind, Key)> {
+    let known: BTreeMap<(&Kind, &Key), &str> = before
+        .iter()
+        .flat_map(|before| &before.supporting)
+        .map(|one| ((&one.kind, &one.key), one.digest.as_str()))
+        .collect();
+    after
+        .supporting
+        .iter()
+        .filter(|one| known.get(&(&one.kind, &one.key)) != Some(&one.digest.as_str()))
+        .map(|one| (one.kind.clone(), one.key.clone()))
+        .collect()
+}

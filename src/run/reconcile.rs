@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
+use kube::Client;
 
 use crate::decide::plan::{Setback, set_back};
 use crate::decide::references::{Unapplied, references, unapplied};
@@ -17,8 +19,9 @@ use crate::edge::apiserver::{WriteError, Writer};
 use crate::model::desired::{Desired, Supporting};
 use crate::model::key::{Key, Kind};
 use crate::model::observed::LiveObject;
-use crate::model::plan::{ClusterPlan, Move, State, SupportingPlan};
+use crate::model::plan::{Change, ClusterPlan, Difference, State, SupportingPlan, Written};
 use crate::run::observer::Observer;
+use crate::show::plan::in_words;
 
 /// Writes under way at a time; the API server's own limit for one client is higher.
 const CONCURRENT: usize = 8;
@@ -55,23 +58,16 @@ struct Basis {
 pub struct Pass {
     pub clusters: Vec<Arc<ClusterPlan>>,
     pub supporting: Vec<Arc<SupportingPlan>>,
-    pub written: Vec<Written>,
+    pub written: Vec<Arc<Written>>,
     /// When the earliest write that failed is worth another try.
     pub retry: Option<Moment>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    pub kind: String,
-    pub key: Key,
-    pub moves: Vec<Move>,
-}
-
 impl Reconciler {
-    pub fn new(observer: Observer, writer: Writer) -> Self {
+    pub fn new(observer: Observer, client: Client) -> Self {
         Self {
             observer,
-            writer,
+            writer: Writer::new(client),
             setbacks: HashMap::new(),
             supporting_setbacks: HashMap::new(),
         }
@@ -176,15 +172,12 @@ impl Reconciler {
                 tracing::info!(kind = %supporting.kind.kind, object = %supporting.key, "applied");
                 self.supporting_setbacks.remove(&id);
                 self.observer.reader.remember(&object);
-                pass.written.push(Written {
+                pass.written.push(Arc::new(Written {
                     kind: supporting.kind.kind.clone(),
                     key: supporting.key.clone(),
-                    moves: vec![if live.is_some() {
-                        Move::Settings
-                    } else {
-                        Move::Create
-                    }],
-                });
+                    changes: differing(&plan),
+                    gates: Vec::new(),
+                }));
                 self.observer.plan_supporting(supporting)
             }
             Err(error) => {
@@ -216,39 +209,29 @@ impl Reconciler {
                     set_back(&mut plan.state, &mut plan.because, &held.setback);
                 }
                 (Some(held), false) if !held.is_about(&basis(desired, &plan)) => {
-                    drop(self.setbacks.remove(key))
+                    drop(self.setbacks.remove(key));
                 }
                 _ => {}
             }
             plans.insert(key.clone(), plan);
         }
         let writer = &self.writer;
-        let answers: Vec<(Key, Vec<Move>, Result<LiveObject, WriteError>)> =
-            futures::stream::iter(plans.values())
-                .filter_map(async |plan| Some((plan, plan.open_step()?)))
-                .map(async |(plan, step)| {
-                    (
-                        plan.key.clone(),
-                        step.step().moves.clone(),
-                        writer.apply(step).await,
-                    )
-                })
-                .buffer_unordered(CONCURRENT)
-                .collect()
-                .await;
-        for (key, moves, answer) in answers {
+        let writes: Vec<BoxFuture<'_, Answer>> = plans
+            .values()
+            .filter_map(|plan| write(writer, plan))
+            .collect();
+        let answers: Vec<Answer> = futures::stream::iter(writes)
+            .buffer_unordered(CONCURRENT)
+            .collect()
+            .await;
+        for (written, answer) in answers {
+            let key = written.key.clone();
             match answer {
                 Ok(object) => {
                     self.setbacks.remove(&key);
                     self.observer.reader.remember(&object);
-                    if let Some(plan) = plans.get(&key).and_then(|plan| plan.steps.first()) {
-                        tracing::info!(cluster = %key, step = %in_words(plan), "written");
-                    }
-                    pass.written.push(Written {
-                        kind: "SGCluster".into(),
-                        key: key.clone(),
-                        moves,
-                    });
+                    tracing::info!(cluster = %key, step = %in_words(&written.changes), "written");
+                    pass.written.push(Arc::new(written));
                     // What the write left behind is what the report should show.
                     if let Some(plan) = self.observer.plan(desired, &key, held) {
                         plans.insert(key, plan);
@@ -268,6 +251,20 @@ impl Reconciler {
         }
         pass.clusters = plans.into_values().map(Arc::new).collect();
     }
+}
+
+type Answer = (Written, Result<LiveObject, WriteError>);
+
+/// The write of a plan's open step; `None` where it has none.
+fn write<'p>(writer: &'p Writer, plan: &'p ClusterPlan) -> Option<BoxFuture<'p, Answer>> {
+    let step = plan.open_step()?;
+    let written = Written {
+        kind: "SGCluster".into(),
+        key: plan.key.clone(),
+        changes: step.step().changes.clone(),
+        gates: step.step().gates.clone(),
+    };
+    Some(async move { (written, writer.apply(step).await) }.boxed())
 }
 
 impl Held {
@@ -324,28 +321,11 @@ fn setback(error: &WriteError) -> Setback {
     }
 }
 
-/// The changes of a step for the log: `spec.replication.mode async → sync-all`.
-fn in_words(step: &crate::model::plan::Step) -> String {
-    if step.changes.is_empty() {
-        return "recorded as carried out".into();
-    }
-    let value = |value: &Option<serde_json::Value>| match value {
-        Some(serde_json::Value::String(text)) => text.clone(),
-        Some(serde_json::Value::Number(number)) => number.to_string(),
-        Some(_) => "…".into(),
-        None => "absent".into(),
+fn differing(plan: &SupportingPlan) -> Vec<Change> {
+    let change = |difference: &Difference| Change {
+        path: difference.path.clone(),
+        from: difference.live.clone(),
+        to: difference.declared.clone(),
     };
-    let words: Vec<String> = step
-        .changes
-        .iter()
-        .map(|change| {
-            format!(
-                "{} {} → {}",
-                change.path,
-                value(&change.from),
-                value(&change.to)
-            )
-        })
-        .collect();
-    words.join(", ")
+    plan.differences.iter().map(change).collect()
 }

@@ -37,7 +37,8 @@ pub struct Survey {
     pub keys: BTreeSet<Key>,
     /// Whether single clusters were asked for; supporting objects are then those that they refer to.
     pub is_narrowed: bool,
-    _watches: DropGuard,
+    /// Ends the watches with the survey.
+    pub watches: DropGuard,
 }
 
 impl Survey {
@@ -63,7 +64,7 @@ impl Survey {
             observer: Observer::new(reader, idle_leader),
             keys,
             is_narrowed,
-            _watches: watches,
+            watches,
         })
     }
 
@@ -102,6 +103,7 @@ impl Survey {
             source: desired.source.clone(),
             clusters,
             supporting,
+            written: Vec::new(),
             findings: desired.findings.clone(),
         }
     }

@@ -434,6 +434,7 @@ mod tests {
                 std::sync::Arc::new(sample::drifted_plan()),
             ],
             supporting: Vec::new(),
+            written: Vec::new(),
             findings: Vec::new(),
         };
         insta::assert_snapshot!(markdown(&report), @r"

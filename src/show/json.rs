@@ -363,6 +363,7 @@ mod tests {
             source: sample::source(),
             clusters: vec![Arc::new(plan)],
             supporting: Vec::new(),
+            written: Vec::new(),
             findings: Vec::new(),
         }
     }

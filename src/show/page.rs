@@ -522,6 +522,7 @@ mod tests {
             source: sample::source(),
             clusters: plans.into_iter().map(Arc::new).collect(),
             supporting: vec![Arc::new(sample::profile_plan())],
+            written: Vec::new(),
             findings: vec![Finding::error("not-yaml", "found a tab").at(sample::place(3, 1))],
         }
     }

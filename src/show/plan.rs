@@ -200,6 +200,14 @@ pub fn durabilities(step: &Step) -> String {
     }
 }
 
+/// All changes of a write in one line.
+pub fn in_words(changes: &[Change]) -> String {
+    if changes.is_empty() {
+        return "recorded as carried out".into();
+    }
+    changes.iter().map(changed).collect::<Vec<_>>().join(", ")
+}
+
 /// `spec.replication.mode: async → sync-all`; unescaped, secrets masked.
 pub fn changed(change: &Change) -> String {
     let (from, to) = masked_pair(&change.path, change.from.as_ref(), change.to.as_ref());
@@ -535,6 +543,7 @@ mod tests {
             .map(Arc::new)
             .to_vec(),
             supporting: Vec::new(),
+            written: Vec::new(),
             findings: Vec::new(),
         };
         insta::assert_snapshot!(summary(&report, &Palette::PLAIN), @r"
@@ -558,6 +567,7 @@ mod tests {
                 source: sample::source(),
                 clusters: Vec::new(),
                 supporting: vec![Arc::new(sample::profile_plan())],
+                written: Vec::new(),
                 findings: vec![
                     Finding::error("not-yaml", "the file is not YAML: found a tab\u{1b}[1m")
                         .at(sample::place(3, 1)),

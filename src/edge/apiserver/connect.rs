@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::HeaderValue;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
@@ -52,6 +53,9 @@ pub enum ConnectError {
 pub async fn connect(settings: &ConnectSettings) -> Result<Client, ConnectError> {
     install_tls_provider();
     let mut config = load(settings).await?;
+    // Audit logs name who asked.
+    let agent = HeaderValue::from_static(concat!("lockstep/", env!("CARGO_PKG_VERSION")));
+    config.headers.push((http::header::USER_AGENT, agent));
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
     config.reset_reader_on_write = true;

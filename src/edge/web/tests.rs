@@ -13,6 +13,7 @@ fn report() -> Arc<Report> {
             Arc::new(sample::waiting_plan()),
         ],
         supporting: Vec::new(),
+        written: Vec::new(),
         findings: Vec::new(),
     })
 }

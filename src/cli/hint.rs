@@ -1,0 +1,63 @@
+//! What the user can do about an error, where that is more than the error says.
+
+use std::error::Error;
+
+use crate::edge::apiserver::{ConnectError, Failure, ReadClusterError};
+use crate::edge::git::{OpenRepositoryError, ReadRevisionError};
+
+/// A hint for one error of a chain.
+pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<ConnectError>() {
+        return connect(error);
+    }
+    if let Some(error) = error.downcast_ref::<ReadClusterError>() {
+        return read_cluster(error);
+    }
+    if let Some(error) = error.downcast_ref::<OpenRepositoryError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<ReadRevisionError>() {
+        return error.hint();
+    }
+    None
+}
+
+fn connect(error: &ConnectError) -> Option<String> {
+    match error {
+        ConnectError::FindKubeconfig => Some(
+            "name a kubeconfig with --kubeconfig or KUBECONFIG; `lockstep demo` needs none".into(),
+        ),
+        ConnectError::FindContext { .. } => {
+            Some("`kubectl config get-contexts` lists what there is".into())
+        }
+        ConnectError::RunPlugin { .. } => {
+            Some("set `allowExec: true` in the configuration file if you trust that program".into())
+        }
+        ConnectError::ReadKubeconfig { .. }
+        | ConnectError::UseServiceAccount { .. }
+        | ConnectError::PrepareConnection { .. } => None,
+    }
+}
+
+fn read_cluster(error: &ReadClusterError) -> Option<String> {
+    match error {
+        ReadClusterError::AwaitLists { .. } => Some("the server is slow; ask again".into()),
+        ReadClusterError::ListKind { why, .. } => match why {
+            Failure::NotInstalled { .. } => {
+                Some("install the StackGres operator, which brings its definitions".into())
+            }
+            Failure::Forbidden { .. } => {
+                Some("deploy/ holds the permissions that Lockstep needs".into())
+            }
+            Failure::Unauthorized | Failure::Credentials { .. } => {
+                Some("renew the credentials of the kubeconfig".into())
+            }
+            Failure::Unreachable { .. } | Failure::TimedOut { .. } => {
+                Some("is the address of the kubeconfig right, and the server up?".into())
+            }
+            Failure::Certificate { .. } | Failure::Answered { .. } | Failure::Unreadable { .. } => {
+                None
+            }
+        },
+    }
+}
