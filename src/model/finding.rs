@@ -61,7 +61,7 @@ impl Finding {
             place: None,
             field: None,
             cluster: None,
-            message: message.into(),
+            message: bounded(message.into()),
             help: None,
         }
     }
@@ -98,7 +98,37 @@ impl Finding {
 
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(bounded(help.into()));
         self
+    }
+}
+
+/// Text that quotes a file may quote a megabyte of it; the middle of such a text is left out.
+pub fn bounded(text: String) -> String {
+    const FIRST: usize = 300;
+    const LAST: usize = 100;
+    // No text of fewer bytes has more characters.
+    if text.len() <= FIRST + LAST {
+        return text;
+    }
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() <= FIRST + LAST {
+        return text;
+    }
+    let (first, last) = (&characters[..FIRST], &characters[characters.len() - LAST..]);
+    let [first, last] = [first, last].map(|part| part.iter().collect::<String>());
+    format!("{first} … {last}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_megabyte_in_a_message_is_left_out() {
+        let finding = Finding::error("x", format!("`{}` is unknown", "ü".repeat(1 << 20)));
+        assert_eq!(finding.message.chars().count(), 403);
+        assert!(finding.message.ends_with("ü` is unknown"));
+        assert_eq!(bounded("short".into()), "short");
     }
 }

@@ -19,7 +19,7 @@ pub use positions::{Mark, Positions};
 pub use tree::{NodeId, Tree};
 
 use super::field::FieldPath;
-use super::finding::Level;
+use super::finding::{Level, bounded};
 
 /// How much one file may hold. What is over is refused; nothing is cut off silently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Problem {
             level: Level::Error,
             mark,
             path: None,
-            message: message.into(),
+            message: bounded(message.into()),
             help: None,
         }
     }
@@ -84,7 +84,7 @@ impl Problem {
 
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(bounded(help.into()));
         self
     }
 }

@@ -12,6 +12,7 @@ use crate::model::spelling::nearest;
 
 pub fn check(object: &mut Object<'_>) {
     words(object);
+    whole_numbers(object);
     let instances = object.number("spec.instances").filter(|&n| n > 0);
     if let Some(instances) = instances {
         synchronous(object, instances);
@@ -102,6 +103,35 @@ fn words(object: &mut Object<'_>) {
         ),
     ] {
         one_of(object, "unknown-value", Object::path(path), what, words);
+    }
+}
+
+/// The API server takes `4.0` for a whole number, and sets no upper bound; a number of instances has neither.
+fn whole_numbers(object: &mut Object<'_>) {
+    let mut paths: Vec<FieldPath> = [
+        "spec.instances",
+        "spec.replication.syncInstances",
+        "spec.autoscaling.minInstances",
+        "spec.autoscaling.maxInstances",
+    ]
+    .map(Object::path)
+    .to_vec();
+    for index in 0..object.list("spec.replication.groups").len() {
+        let group = Object::path("spec.replication.groups").index(index);
+        paths.extend([group.key("instances"), group.key("minInstances")]);
+    }
+    for path in paths {
+        let Some(value) = object.find(&path).filter(|value| value.is_number()) else {
+            continue;
+        };
+        let is_far_off = value
+            .as_i64()
+            .is_none_or(|number| number > i64::from(u32::MAX));
+        if is_far_off && !object.has_error_at(&path) {
+            let message = format!("{path} is {value}, which is no number of instances");
+            let finding = Finding::error("out-of-range", message);
+            object.at_value(path, finding.help("write it as a small whole number"));
+        }
     }
 }
 

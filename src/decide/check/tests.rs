@@ -162,6 +162,20 @@ fn a_value_of_the_wrong_type_is_told_what_the_quotes_do() {
 }
 
 #[test]
+fn a_number_that_cannot_be_instances_is_told_at_its_place() {
+    assert_snapshot!(changed(&[("instances: 4", "instances: 4.0")]), @"
+    6:14 error[out-of-range] spec.instances is 4.0, which is no number of instances
+        write it as a small whole number
+    ");
+    assert_snapshot!(replication(4, "{mode: sync, syncInstances: 5000000000}"), @"
+    11:44 error[out-of-range] spec.replication.syncInstances is 5000000000, which is no number of instances
+        write it as a small whole number
+    11:44 error[too-few-instances] mode sync with 5000000000 synchronous standbys needs at least 5000000001 instances; there are 4
+        set spec.instances to 5000000001 or more, or spec.replication.syncInstances to 3 or less
+    ");
+}
+
+#[test]
 fn an_unknown_mode_or_role_gets_the_list() {
     assert_snapshot!(replication(4, "{mode: sync_all}"), @"
     11:23 error[unknown-mode] unknown replication mode `sync_all`
