@@ -15,6 +15,7 @@ mod reader;
 mod schema;
 mod stored;
 mod watch;
+mod weight;
 mod writer;
 
 pub use assemble::Unreadable;

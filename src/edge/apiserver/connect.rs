@@ -4,10 +4,11 @@
 //! section that starts a program (`exec`, `auth-provider`) is refused by name unless the operator of Lockstep allows it.
 //! Nothing is sent here: whether the server answers is seen by the first list.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, Uri};
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
@@ -113,7 +114,12 @@ async fn load(settings: &ConnectSettings) -> Result<Config, ConnectError> {
         context: settings.context.clone(),
         ..KubeConfigOptions::default()
     };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+    let named_proxies: Vec<Uri> = kubeconfig
+        .clusters
+        .iter()
+        .filter_map(|named| named.cluster.as_ref()?.proxy_url.as_ref()?.parse().ok())
+        .collect();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
         .map_err(|error| match error {
             KubeconfigError::LoadContext(context) => ConnectError::FindContext {
@@ -130,7 +136,60 @@ async fn load(settings: &ConnectSettings) -> Result<Config, ConnectError> {
     {
         return Err(ConnectError::RunPlugin { place, plugin });
     }
+    // kube holds NO_PROXY against the proxy's own address instead of the server's.
+    let is_named = |proxy: &Uri| named_proxies.contains(proxy);
+    let exempt = ["NO_PROXY", "no_proxy"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_default();
+    let host = config.cluster_url.host().unwrap_or("");
+    if !config.proxy_url.as_ref().is_some_and(is_named) && goes_direct(host, &exempt) {
+        config.proxy_url = None;
+    }
     Ok(config)
+}
+
+/// Whether a host is reached without the proxy of the environment: the loopback always, else as NO_PROXY lists it (`*`, hosts,
+/// domains with what is below them, addresses and networks).
+fn goes_direct(host: &str, exempt: &str) -> bool {
+    let host = host.trim_matches(['[', ']']).to_lowercase();
+    let address: Option<IpAddr> = host.parse().ok();
+    if host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
+        return true;
+    }
+    exempt
+        .split(',')
+        .map(|entry| entry.trim().to_lowercase())
+        .filter(|entry| !entry.is_empty())
+        .any(|entry| {
+            let domain = entry.trim_start_matches("*.").trim_start_matches('.');
+            entry == "*"
+                || host == domain
+                || host
+                    .strip_suffix(domain)
+                    .is_some_and(|front| front.ends_with('.'))
+                || address.is_some_and(|address| is_within(address, &entry))
+        })
+}
+
+fn is_within(address: IpAddr, network: &str) -> bool {
+    let Some((base, bits)) = network.split_once('/') else {
+        return false;
+    };
+    let (Ok(base), Ok(bits)) = (base.parse::<IpAddr>(), bits.parse::<u32>()) else {
+        return false;
+    };
+    match (address, base) {
+        (IpAddr::V4(address), IpAddr::V4(base)) if bits <= 32 => {
+            let differs = address.to_bits() ^ base.to_bits();
+            differs.leading_zeros() >= bits
+        }
+        (IpAddr::V6(address), IpAddr::V6(base)) if bits <= 128 => {
+            let differs = address.to_bits() ^ base.to_bits();
+            differs.leading_zeros() >= bits
+        }
+        _ => false,
+    }
 }
 
 /// The program that the chosen user would start, where there is one.
@@ -272,6 +331,17 @@ mod tests {
         let good = kubeconfig("{token: t}");
         insta::assert_snapshot!(refusal(&good, Some("other")).await, @"find context `other` in the kubeconfig DIR/kubeconfig");
         insta::assert_snapshot!(refusal("apiVersion: v1\nkind: Config\n", None).await, @"read the kubeconfig DIR/kubeconfig: it has no current-context");
+    }
+
+    #[test]
+    fn the_proxy_of_the_environment_is_left_out_where_it_should_be() {
+        let direct = |host, exempt| goes_direct(host, exempt);
+        assert!(direct("127.0.0.1", "") && direct("[::1]", "") && direct("localhost", ""));
+        assert!(direct("k8s.example.com", "a.org, .example.com"));
+        assert!(direct("k8s.example.com", "example.com") && direct("example.com", "example.com"));
+        assert!(!direct("notexample.com", "example.com"));
+        assert!(direct("10.1.2.3", "10.0.0.0/8") && !direct("11.1.2.3", "10.0.0.0/8"));
+        assert!(direct("anything", "*") && !direct("anything", ""));
     }
 
     #[tokio::test]

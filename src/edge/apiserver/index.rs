@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::decode::{Body, Record};
 use super::failure::Failure;
 use super::kinds::Watched;
+use super::weight::{Weight, weigh};
 use crate::model::key::{Key, Kind};
-use crate::model::observed::Member;
-use crate::model::patroni::{Lsn, MemberStatus, Seen};
 
 /// What has changed since `changed` last returned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,14 +50,6 @@ pub struct WatchHealth {
     pub state: WatchState,
 }
 
-/// How much a change matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Weight {
-    Nothing,
-    Heartbeat,
-    Material,
-}
-
 #[derive(Debug, Default)]
 pub struct Shelf {
     pub records: HashMap<Key, Record>,
@@ -74,6 +65,8 @@ pub struct Index {
     states: BTreeMap<Watched, WatchState>,
     /// Which clusters a name of Patroni's Endpoints belongs to; more than one only by mistake.
     bases: HashMap<Key, BTreeSet<Key>>,
+    /// Whose heartbeats are told; `None`: everybody's.
+    heeded: Option<BTreeSet<Key>>,
     changes: Changes,
 }
 
@@ -89,6 +82,7 @@ impl Default for Index {
                 .map(|watched| (watched, WatchState::Starting))
                 .collect(),
             bases: HashMap::new(),
+            heeded: None,
             changes: Changes::default(),
         }
     }
@@ -194,7 +188,7 @@ impl Index {
     }
 
     fn put(&mut self, watched: Watched, record: Record) {
-        let old = self.shelf(watched).records.get(&record.key).cloned();
+        let old = self.shelf(watched).records.remove(&record.key);
         if let Some(old) = &old {
             self.unlink(watched, old);
         }
@@ -256,7 +250,10 @@ impl Index {
                 match weight {
                     Weight::Nothing => {}
                     Weight::Heartbeat => {
-                        self.changes.heartbeats.insert(cluster);
+                        let heeded = self.heeded.as_ref();
+                        if heeded.is_none_or(|heeded| heeded.contains(&cluster)) {
+                            self.changes.heartbeats.insert(cluster);
+                        }
                     }
                     Weight::Material => {
                         self.changes.material.insert(cluster);
@@ -287,6 +284,12 @@ impl Index {
             | Body::Operation(_)
             | Body::Supporting(_) => record.cluster.clone().into_iter().collect(),
         }
+    }
+
+    /// Whose heartbeats are told from now on.
+    pub fn heed(&mut self, clusters: BTreeSet<Key>) {
+        self.changes.heartbeats.retain(|key| clusters.contains(key));
+        self.heeded = Some(clusters);
     }
 
     /// What has changed since it was last taken; nothing is left.
@@ -352,77 +355,6 @@ fn is_newer(candidate: &str, held: &str) -> bool {
     }
 }
 
-fn weigh(old: &Body, new: &Body) -> Weight {
-    match (old, new) {
-        (Body::Cluster(old), Body::Cluster(new)) => {
-            if old.stored.digest != new.stored.digest {
-                Weight::Material
-            } else if old.renewal != new.renewal {
-                // A lock that comes or goes is a change; one that is held on to is not.
-                if old.renewal.is_some() && new.renewal.is_some() {
-                    Weight::Heartbeat
-                } else {
-                    Weight::Material
-                }
-            } else {
-                Weight::Nothing
-            }
-        }
-        (Body::Supporting(old), Body::Supporting(new)) => {
-            if old.digest == new.digest {
-                Weight::Nothing
-            } else {
-                Weight::Material
-            }
-        }
-        (Body::Endpoints(old), Body::Endpoints(new)) => {
-            let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-            names
-                .into_iter()
-                .filter(|name| old.get(*name) != new.get(*name))
-                .map(|name| match name.as_str() {
-                    "renewTime" | "optime" => Weight::Heartbeat,
-                    _ => Weight::Material,
-                })
-                .max()
-                .unwrap_or(Weight::Nothing)
-        }
-        (Body::Member(old), Body::Member(new)) => {
-            if old == new {
-                Weight::Nothing
-            } else if without_positions(old) == without_positions(new) {
-                Weight::Heartbeat
-            } else {
-                Weight::Material
-            }
-        }
-        (old, new) => {
-            if old == new {
-                Weight::Nothing
-            } else {
-                Weight::Material
-            }
-        }
-    }
-}
-
-/// A member without how far it has come; that it says a position at all stays visible.
-fn without_positions(member: &Member) -> Member {
-    let mut member = member.clone();
-    if let Some(Seen::Value(MemberStatus {
-        xlog_location,
-        receive_lsn,
-        replay_lsn,
-        ..
-    })) = &mut member.status
-    {
-        for position in [xlog_location, receive_lsn, replay_lsn] {
-            *position = position.map(|_| Lsn(0));
-        }
-    }
-    member
-}
-
 #[cfg(test)]
 mod tests {
     use kube::api::{DynamicObject, PartialObjectMeta};
@@ -430,6 +362,7 @@ mod tests {
 
     use super::super::decode::{Recorded, SlimPod};
     use super::*;
+    use crate::model::patroni::Seen;
 
     fn key() -> Key {
         Key::new("n", "c")
@@ -537,6 +470,19 @@ mod tests {
             leader(33, json!({"leader": "c-1", "renewTime": "3"})),
         );
         assert_eq!(index.take_changes(), material());
+    }
+
+    #[test]
+    fn heartbeats_are_told_only_of_clusters_that_somebody_waits_for() {
+        let mut index = index();
+        index.apply(Watched::Pods, pod(20, 5, "running"));
+        index.take_changes();
+        index.heed(BTreeSet::new());
+        index.apply(Watched::Pods, pod(21, 6, "running"));
+        assert!(!index.has_changes());
+        index.heed([key()].into());
+        index.apply(Watched::Pods, pod(22, 7, "running"));
+        assert_eq!(index.take_changes(), heartbeat());
     }
 
     #[test]

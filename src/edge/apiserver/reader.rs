@@ -2,7 +2,7 @@
 //!
 //! No request is made to answer a question. It has no way to write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -207,6 +207,11 @@ impl Reader {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         index.take_changes()
+    }
+
+    /// From now on heartbeats are told only of these clusters; without it, of all. A fleet at rest then wakes nobody.
+    pub fn heed(&self, clusters: BTreeSet<Key>) {
+        self.shared.change(|index| index.heed(clusters));
     }
 
     /// How each watch is doing.
