@@ -221,7 +221,15 @@ impl Daemon {
             .pass(&desired, &dirty, &dirty_supporting)
             .await;
         let changed = self.keep(pass);
+        self.heed_waiting();
         self.publish_if(changed || self.is_stale);
+    }
+
+    /// Only where a gate is waited for does a heartbeat tell anything new.
+    fn heed_waiting(&self) {
+        let waiting = self.clusters.values().filter(|plan| is_waiting(plan.state));
+        let reader = &self.reconciler.observer.reader;
+        reader.heed(waiting.map(|plan| plan.key.clone()).collect());
     }
 
     /// Takes over what the pass decided; answers whether that is news.

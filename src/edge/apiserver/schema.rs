@@ -1,11 +1,18 @@
 //! The schema that the API server itself holds against a kind, read once from its CustomResourceDefinition.
 
+use std::time::Duration;
+
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
+use tokio::time::timeout;
 
+use super::failure::Failure;
 use super::kinds::Watched;
 use crate::model::key::Kind;
 use crate::model::schema::Schema;
+
+/// A check without the server's schema is better than one that waits.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// The schema of a StackGres kind as it is installed; `None` where it is not, or where definitions may not be read.
 pub async fn server_schema(client: &Client, kind: &Kind) -> Option<Schema> {
@@ -18,10 +25,16 @@ pub async fn server_schema(client: &Client, kind: &Kind) -> Option<Schema> {
         plural: "customresourcedefinitions".into(),
     };
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &definitions);
-    let definition = match api.get_opt(&watched.resource()).await {
-        Ok(definition) => definition?,
-        Err(error) => {
-            tracing::debug!(%kind, %error, "the installed schema cannot be read");
+    let name = watched.resource();
+    let definition = match timeout(ANSWER, api.get_opt(&name)).await {
+        Ok(Ok(definition)) => definition?,
+        Ok(Err(error)) => {
+            let why = Failure::of(&error, "get", watched);
+            tracing::debug!(%kind, %why, "the installed schema cannot be read");
+            return None;
+        }
+        Err(_) => {
+            tracing::debug!(%kind, "the installed schema does not come");
             return None;
         }
     };
