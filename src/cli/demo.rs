@@ -1,6 +1,5 @@
 //! `lockstep demo`: the whole thing on a simulated cluster, to play with or, with `--once`, told as a story.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,13 +73,15 @@ Three things to try in another terminal:
    sed -i 's/mode: async/mode: sync-all/' {MANIFEST}
    git commit -am 'sync-cluster: sync-all'
 
-2. Change the live cluster past Git: it is reported as drift, with who did it.
+2. Change the live cluster past Git: it is reported as drift, with who did it, and left alone.
    export KUBECONFIG={kubeconfig}
-   kubectl -n failover patch sgcluster sync-cluster --type merge -p '{{\"spec\":{{\"pods\":{{\"persistentVolume\":{{\"size\":\"20Gi\"}}}}}}}}'
+   kubectl -n failover patch sgcluster sync-cluster --type merge -p '{{\"spec\":{{\"prometheusAutobind\":false}}}}'
 
-3. Freeze a standby before a commit that tightens, and watch the step wait for it.
+3. Freeze a standby, commit a mode that needs it, and watch the step wait by name until it thaws.
    kubectl -n failover annotate pod sync-cluster-2 sandbox.lockstep.dev/fault=frozen
-   kubectl -n failover annotate pod sync-cluster-2 sandbox.lockstep.dev/fault-    # and thaw it
+   sed -i 's/mode: sync-all/mode: strict-sync-all/' {MANIFEST}
+   git commit -am 'sync-cluster: strict-sync-all'
+   kubectl -n failover annotate pod sync-cluster-2 sandbox.lockstep.dev/fault-
 
 Control-C ends the demo and removes its files.
 "
@@ -102,7 +103,7 @@ async fn story(speed: f64) -> anyhow::Result<Ending> {
         plan.state == State::InSync && plan.steps.is_empty() && members(plan) == 4
     })
     .await?;
-    say(&format!("{}\n", show::plan::headline(&created, &palette())))?;
+    say(&show::plan::headline(&created, &palette()))?;
 
     let commit = stage.commit_mode(
         "sync-all",
@@ -112,20 +113,19 @@ async fn story(speed: f64) -> anyhow::Result<Ending> {
         "\n# A second commit asks for sync-all ({commit}).\n\n"
     ))?;
     let reached = climb(&mut stage).await?;
-    say(&format!("{}\n", show::plan::headline(&reached, &palette())))?;
+    say("\n")?;
+    say(&show::plan::headline(&reached, &palette()))?;
 
     say("\n# Somebody edits the live cluster by hand, past Git.\n\n")?;
     stage
-        .edit_by_hand(&json!({"spec": {"pods": {"persistentVolume": {"size": "20Gi"}}}}))
+        .edit_by_hand(&json!({"spec": {"prometheusAutobind": false}}))
         .await?;
     let (report, drifted) = until_report(&mut stage, "the edit was never noticed", |plan| {
         plan.state == State::Drifted
     })
     .await?;
-    say(&format!(
-        "{}\n\n",
-        show::plan::headline(&drifted, &palette())
-    ))?;
+    say(&show::plan::headline(&drifted, &palette()))?;
+    say("\n")?;
     say(&show::diff::unified(&drifted, &report.source, &palette()))?;
 
     say(
@@ -140,37 +140,28 @@ async fn story(speed: f64) -> anyhow::Result<Ending> {
     Ok(Ending::AsGitSays)
 }
 
-/// Follows the second commit: its text diff, its steps, and each gate as it opens.
+/// Follows the second commit: its text diff, its steps, and the write with its gates once they are open.
 async fn climb(stage: &mut Stage) -> anyhow::Result<Arc<ClusterPlan>> {
     let (report, pending) = until_report(stage, "the commit was never seen", |plan| {
         !plan.steps.is_empty()
     })
     .await?;
     say(&show::diff::unified(&pending, &report.source, &palette()))?;
-    say(&format!(
-        "\n{}\n",
-        show::plan::cluster(&pending, &palette()).trim_end()
-    ))?;
-    let mut open: BTreeMap<&'static str, bool> = BTreeMap::new();
-    let mut next = Some(pending);
+    say("\n")?;
+    say(&show::plan::cluster(&pending, &palette()))?;
+    let mut told = report.written.len();
     loop {
-        let plan = match next.take() {
-            Some(plan) => plan,
-            None => changed(stage, "the gates never opened").await?.1,
-        };
+        let (report, plan) = changed(stage, "the gates never opened").await?;
+        for written in report.written.iter().skip(told) {
+            say("\n")?;
+            say(&show::plan::written(written, &palette()))?;
+        }
+        told = report.written.len();
         if plan.state == State::InSync
             && plan.in_force.verdict == ForceVerdict::InForce
             && plan.steps.is_empty()
         {
-            say("\n")?;
             return Ok(plan);
-        }
-        for gate in plan.steps.first().into_iter().flat_map(|step| &step.gates) {
-            let is_open = gate.verdict.is_open();
-            if open.insert(gate.id.code(), is_open) == Some(false) && is_open {
-                let reason = show::escape::for_terminal(gate.verdict.reason()).into_owned();
-                say(&format!("   {} open: {reason}\n", gate.id.words()))?;
-            }
         }
     }
 }

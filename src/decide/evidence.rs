@@ -459,7 +459,11 @@ pub fn promotable(evidence: &Evidence<'_>) -> Verdict {
     }
 }
 
-pub fn mark(evidence: &Evidence<'_>, standbys: u32) -> Verdict {
+/// The mark: so many standbys, the one that goes not counted, were seen to move.
+pub fn mark(evidence: &Evidence<'_>, standbys: u32, leaver: Option<&str>) -> Verdict {
+    if standbys == 0 {
+        return open("no commit waits for a standby");
+    }
     let leader = evidence
         .seen
         .patroni
@@ -470,12 +474,9 @@ pub fn mark(evidence: &Evidence<'_>, standbys: u32) -> Verdict {
     let mut idle = Vec::new();
     let mut held = Vec::new();
     let mut stuck = false;
-    for member in evidence
-        .seen
-        .seen_members()
-        .iter()
-        .filter(|member| Some(member.name.as_str()) != leader)
-    {
+    for member in evidence.seen.seen_members().iter().filter(|member| {
+        Some(member.name.as_str()) != leader && Some(member.name.as_str()) != leaver
+    }) {
         let name = member.name.as_str();
         match evidence.sighting.movement(name, evidence.now) {
             Movement::Passed => passed.push(name),

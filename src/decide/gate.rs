@@ -74,6 +74,7 @@ fn protecting(one: &Move) -> &'static [GateId] {
             SyncSatisfied,
             NothingElseRunning,
             Promotable,
+            Mark,
         ],
         Move::Remove { .. } => &[
             LeaderLive,
@@ -82,6 +83,7 @@ fn protecting(one: &Move) -> &'static [GateId] {
             MembersHealthy,
             NothingElseRunning,
             OperatorCaughtUp,
+            Mark,
             LeaderStays,
         ],
     }
@@ -103,7 +105,10 @@ fn judge(id: GateId, one: &Move, evidence: &Evidence<'_>) -> Verdict {
     if let Some(leaver) = leaver
         && matches!(
             id,
-            GateId::SyncSatisfied | GateId::MembersHealthy | GateId::OperatorCaughtUp
+            GateId::SyncSatisfied
+                | GateId::MembersHealthy
+                | GateId::OperatorCaughtUp
+                | GateId::Mark
         )
         && !evidence::streams_or_is_listed(evidence, leaver)
     {
@@ -125,7 +130,7 @@ fn judge(id: GateId, one: &Move, evidence: &Evidence<'_>) -> Verdict {
         GateId::NothingElseRunning => evidence::nothing_else_running(evidence),
         GateId::OperatorCaughtUp => evidence::operator_caught_up(evidence),
         GateId::Promotable => evidence::promotable(evidence),
-        GateId::Mark => evidence::mark(evidence, standbys),
+        GateId::Mark => evidence::mark(evidence, standbys, leaver),
         GateId::LeaderStays => evidence::leader_stays(evidence, leaver.unwrap_or_default()),
     }
 }

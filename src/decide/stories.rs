@@ -219,6 +219,31 @@ fn strict_waits_until_sync_lists_the_standbys_for_two_loops() {
 }
 
 #[test]
+fn a_standby_that_freezes_in_sync_holds_strict_and_the_removal_of_another() {
+    let mut story = Story::of((3, all("sync-all")), (3, all("strict-sync-all")));
+    story.loops(5, &["c-2"]);
+    assert!(
+        story
+            .told()
+            .starts_with("waiting: c-2 has not moved past 0/64"),
+        "{}",
+        story.told()
+    );
+    let mut story = Story::of(
+        (3, json!({"mode": "sync", "syncInstances": 1})),
+        (2, all("sync-all")),
+    );
+    story.loops(5, &["c-1"]);
+    assert!(
+        story
+            .told()
+            .starts_with("waiting: c-1 has not moved past 0/64"),
+        "{}",
+        story.told()
+    );
+}
+
+#[test]
 fn strict_needs_a_standby_that_may_be_promoted() {
     let mut story = Story::of((2, all("sync-all")), (2, all("strict-sync-all")));
     story.scene.says("c-1", |said| {

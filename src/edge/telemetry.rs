@@ -69,8 +69,10 @@ fn filter(settings: &Settings, directives: Option<&str>) -> Result<EnvFilter, St
 fn default_directives(settings: &Settings) -> &'static str {
     // What libraries say below a warning is of use only to whoever asks for everything.
     match (settings.verbose, settings.is_daemon) {
-        (0, false) => "warn",
-        (0, true) | (1, false) => "warn,lockstep=info",
+        (0, false) => "warn,notify=error,kube_client=error,kube_runtime=error",
+        (0, true) | (1, false) => {
+            "warn,notify=error,kube_client=error,kube_runtime=error,lockstep=info"
+        }
         (1, true) | (2, false) => "info,lockstep=debug",
         (2.., true) | (3.., false) => "debug,lockstep=trace",
     }

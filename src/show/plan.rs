@@ -17,7 +17,7 @@ use super::yaml_text;
 use crate::model::field::FieldPath;
 use crate::model::finding::Finding;
 use crate::model::plan::{
-    Change, ClusterPlan, Difference, Gate, Move, Report, State, Step, SupportingPlan,
+    Change, ClusterPlan, Difference, Gate, Move, Report, State, Step, SupportingPlan, Written,
 };
 
 /// A value in a sentence is cut to this many characters; the diff shows more of it.
@@ -156,6 +156,21 @@ fn numbered(step: &Step, number: usize, palette: &Palette) -> String {
         .enumerate()
     {
         line(if index == 0 { "gates" } else { "" }, gate);
+    }
+    text
+}
+
+/// A write that was carried out, with its gates as they stood.
+pub fn written(written: &Written, palette: &Palette) -> String {
+    let mut text = format!(
+        "{} {}  {}  {}\n",
+        written.kind,
+        paint(palette.title, &for_terminal(&written.key.to_string())),
+        paint(palette.good, "written"),
+        for_terminal(&in_words(&written.changes))
+    );
+    for gate in gate_lines(&written.gates, "", palette) {
+        let _ = writeln!(text, "  {gate}");
     }
     text
 }
