@@ -53,6 +53,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::ListenerExt;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -132,6 +133,8 @@ pub async fn start(settings: Settings) -> Result<Sandbox, SandboxError> {
     };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    // Small answers would wait for each other's acknowledgement; one that cannot be hurried is only late.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let server = Arc::new(Server::new(admission, history, bookmark_every));
     let router = host::guarded(http::router(server.clone()), address.port());
     let stop = server.stop.clone();

@@ -248,3 +248,85 @@ async fn watches_end_when_it_is_shut_down() {
         .unwrap()
         .unwrap();
 }
+
+#[tokio::test]
+async fn no_input_makes_it_panic() {
+    let sandbox = started(Settings::default()).await;
+    let api = widgets(sandbox.client("test"));
+    api.create(&PostParams::default(), &object("w"))
+        .await
+        .unwrap();
+    let root = format!("/apis/{GROUP}/v1/namespaces/default/widgets");
+    let deep = format!("{}1{}", "{\"a\":".repeat(120), "}".repeat(120));
+    let bodies = [
+        "",
+        "null",
+        "5",
+        "[]",
+        "\"x\"",
+        "{}",
+        "{\"metadata\":5}",
+        "{\"metadata\":null,\"spec\":[]}",
+        "{\"spec\":{\"instances\":1e308}}",
+        "{\"spec\":{\"instances\":-9223372036854775809}}",
+        "{\"spec\":5,\"status\":[]}",
+        "{\"metadata\":{\"finalizers\":[5]}}",
+        "{\"metadata\":{\"managedFields\":[{\"manager\":5}]}}",
+        "[{\"op\":\"replace\",\"path\":\"\",\"value\":5}]",
+        "[{\"op\":\"add\",\"path\":\"/spec\",\"value\":[]}]",
+        "[{\"op\":\"remove\",\"path\":\"/metadata\"}]",
+        "[{\"op\":\"move\",\"from\":\"/spec\",\"path\":\"/spec/free\"}]",
+        "{\"apiVersion\":\"conformance.lockstep.dev/v1\",\"kind\":\"Widget\",\"spec\":\"x\"}",
+        "{\"apiVersion\":\"conformance.lockstep.dev/v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"w\"},\"spec\":{\"ports\":[1,{}]}}",
+        "{\"spec\":{\"replicas\":\"x\"}}",
+        "\u{0}\u{1}",
+        deep.as_str(),
+    ];
+    let types = [
+        "",
+        "application/json",
+        "application/yaml",
+        "application/vnd.kubernetes.protobuf",
+        "application/merge-patch+json",
+        "application/json-patch+json",
+        "application/strategic-merge-patch+json",
+        "application/apply-patch+yaml",
+    ];
+    let paths = [
+        root.clone(),
+        format!("{root}/w"),
+        format!("{root}/w/scale"),
+        format!("{root}/w?fieldManager=m&force=true"),
+        format!("{root}?limit=1&continue=3a&labelSelector=((&fieldSelector=a"),
+        "/api/v1/namespaces/default".into(),
+        "/api/v1/namespaces/default/status".into(),
+        "/api/v1/namespaces/default/pods/p".into(),
+        "/apis/apps/v1/namespaces/default/statefulsets".into(),
+        format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gadgets.{GROUP}"),
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions".into(),
+        "/%zz/%ff//..".into(),
+    ];
+    for (path, method) in paths
+        .iter()
+        .flat_map(|path| ["GET", "POST", "PUT", "PATCH", "OPTIONS"].map(|method| (path, method)))
+    {
+        for (media_type, body) in types
+            .iter()
+            .flat_map(|media_type| bodies.iter().map(move |body| (media_type, body)))
+        {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header("content-type", *media_type)
+                .body(axum::body::Body::from((*body).to_owned()))
+                .unwrap();
+            let response = sandbox.router().oneshot(request).await.unwrap();
+            let bytes = response.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(
+                !text.contains("an error on the server prevented"),
+                "{method} {path} {media_type} {body}"
+            );
+        }
+    }
+}
