@@ -72,6 +72,7 @@ pub mod show {
     pub mod review;
     #[cfg(test)]
     pub(crate) mod sample;
+    pub mod status;
     pub mod yaml_text;
 }
 

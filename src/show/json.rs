@@ -17,7 +17,7 @@ use crate::model::desired::Source;
 use crate::model::finding::{Finding, Place};
 use crate::model::plan::{
     Change, ClusterPlan, Difference, Durability, ForceVerdict, Gate, InForce, Move, Report, Step,
-    SupportingPlan,
+    SupportingPlan, Written,
 };
 use crate::model::review::{Review, ReviewedCluster};
 
@@ -74,6 +74,8 @@ pub fn report(kind: Kind, report: &Report) -> Value {
     object.insert("source".into(), source(&report.source));
     object.insert("clusters".into(), clusters.collect());
     object.insert("supporting".into(), supporting.collect());
+    let written = report.written.iter().map(|write| written(write));
+    object.insert("written".into(), written.collect());
     object.insert("findings".into(), findings(&report.findings));
     Value::Object(object)
 }
@@ -199,6 +201,23 @@ fn supporting(plan: &SupportingPlan) -> Value {
             .collect(),
     );
     Value::Object(object)
+}
+
+/// A write that was carried out, with its gates as they stood.
+fn written(write: &Written) -> Value {
+    let Written {
+        kind,
+        key,
+        changes,
+        gates,
+    } = write;
+    json!({
+        "kind": kind,
+        "namespace": key.namespace,
+        "name": key.name,
+        "changes": changes.iter().map(change).collect::<Vec<_>>(),
+        "gates": gates.iter().map(gate).collect::<Vec<_>>(),
+    })
 }
 
 fn reviewed(cluster: &ReviewedCluster, review: &Review) -> Value {
@@ -472,6 +491,7 @@ mod tests {
             }
           ],
           "supporting": [],
+          "written": [],
           "findings": []
         }
         "#);

@@ -1,12 +1,8 @@
 "use strict";
-// Fetches the page anew and puts its content in place when it has changed; what was opened or closed by hand stays so.
+// Fetches the page anew and puts its content in place when it has changed.
 (() => {
   const every = 2000;
   let tag = null;
-  let toggled = {};
-  document.addEventListener("toggle", (event) => {
-    if (event.target.id) toggled[event.target.id] = event.target.open;
-  }, true);
   const look = async () => {
     try {
       const headers = tag ? { "If-None-Match": tag } : {};
@@ -16,15 +12,7 @@
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
         const now = document.querySelector("main");
         const next = fresh.querySelector("main");
-        if (now && next && now.innerHTML !== next.innerHTML) {
-          const kept = { ...toggled };
-          now.replaceWith(next);
-          for (const [id, open] of Object.entries(kept)) {
-            const details = document.getElementById(id);
-            if (details) details.open = open;
-          }
-          toggled = kept;
-        }
+        if (now && next && now.innerHTML !== next.innerHTML) now.replaceWith(next);
         document.title = fresh.title;
       }
       document.getElementById("stale").hidden = true;

@@ -12,7 +12,7 @@ use super::durability;
 use super::escape::for_terminal;
 use super::mask::masked_pair;
 use super::members;
-use super::plan::{changed, durabilities, last_write, moves, moving, value};
+use super::plan::{changed, durabilities, in_words, last_write, moves, moving, value};
 use crate::model::desired::Source;
 use crate::model::finding::{Finding, Place};
 use crate::model::key::Key;
@@ -28,6 +28,8 @@ pub const SCRIPT: &str = include_str!("page.js");
 /// Clusters in sync are drawn up in full only in a fleet this small; the others always are, up to `MOST`.
 const SMALL_FLEET: usize = 12;
 const MOST: usize = 100;
+/// Latest writes that are shown.
+const WRITES: usize = 20;
 
 /// The page of a whole report; `None` while there is none yet.
 pub fn html(report: Option<&Report>, live: bool) -> String {
@@ -70,6 +72,16 @@ pub fn html(report: Option<&Report>, live: bool) -> String {
             .map(|plan| Cluster::of(plan, &report.source))
             .collect(),
         left_out: plans.len() - drawn,
+        written: report
+            .written
+            .iter()
+            .rev()
+            .take(WRITES)
+            .map(|write| {
+                let name = format!("{} {}", write.kind, write.key);
+                (shown(&name), shown(&in_words(&write.changes)))
+            })
+            .collect(),
         ..Page::blank(live)
     })
 }
@@ -101,6 +113,8 @@ struct Page {
     supporting: Vec<Supporting>,
     clusters: Vec<Cluster>,
     left_out: usize,
+    /// Object and changes of the latest writes, the newest first.
+    written: Vec<(String, String)>,
 }
 
 impl Page {
@@ -119,6 +133,7 @@ impl Page {
             supporting: Vec::new(),
             clusters: Vec::new(),
             left_out: 0,
+            written: Vec::new(),
         }
     }
 }

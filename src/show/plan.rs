@@ -273,7 +273,7 @@ fn gate_lines(gates: &[Gate], number: &str, palette: &Palette) -> Vec<String> {
             let style = match word {
                 "open" => palette.good,
                 "closed" => palette.waiting,
-                "unknown" => palette.bad,
+                "unknown" => palette.place,
                 _ => palette.quiet,
             };
             let pad = " ".repeat(7 - word.len());

@@ -1,7 +1,7 @@
 //! A whole report in one form: the diffs of everything, or the members of every cluster.
 
 use super::palette::Palette;
-use super::{diff, durability, members, plan};
+use super::{diff, status};
 use crate::model::plan::Report;
 
 /// The text diffs of everything that differs, one after the other; empty where nothing does.
@@ -26,16 +26,9 @@ fn each_diff(report: &Report, palette: &Palette) -> Vec<String> {
 
 /// What `patronictl list` prints of each cluster, and below it the durability in force.
 pub fn statuses(report: &Report, palette: &Palette) -> String {
-    let each = report.clusters.iter().map(|one| {
-        let seen = one.observed.as_ref().filter(|seen| seen.live.is_some());
-        match seen {
-            Some(seen) => format!(
-                "{}\n{}",
-                members::table(seen),
-                durability::lines(&one.in_force, palette)
-            ),
-            None => format!("{}\n", plan::headline(one, palette)),
-        }
-    });
+    let each = report
+        .clusters
+        .iter()
+        .map(|plan| status::cluster(plan, palette));
     each.collect::<Vec<_>>().join("\n")
 }
