@@ -1,7 +1,5 @@
 //! `lockstep run`: the daemon with its page, until it is told to stop.
 
-use std::sync::Arc;
-
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -9,7 +7,7 @@ use super::{Ending, open};
 use crate::config::Settings;
 use crate::decide::check::Schemas;
 use crate::edge::apiserver::{Reader, Scope};
-use crate::edge::web;
+use crate::edge::web::{self, metrics::Counters};
 use crate::run::daemon::{Daemon, daemon};
 use crate::run::observer::Observer;
 use crate::run::reconcile::Reconciler;
@@ -22,9 +20,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
     let (reports, published) = watch::channel(None);
     let listener = web::listen(settings.listen).await?;
     let page = listener.local_addr()?;
+    let counters = Counters::default();
     let site = web::Site {
         reports: published,
-        registry: Arc::default(),
+        counters: counters.clone(),
         hosts: web::Hosts::Any,
     };
     tokio::spawn(web::serve(listener, site, cancel.clone()));
@@ -39,7 +38,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
     let observer = Observer::new(reader, settings.idle_leader);
     let reconciler = Reconciler::new(observer, client.clone());
     daemon(
-        Daemon::new(source, client, reconciler, reports),
+        Daemon::new(source, client, reconciler, reports).counting(counters),
         settings.interval,
         cancel,
     )

@@ -30,6 +30,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use metrics::Counters;
+
 use crate::model::key::Key;
 use crate::model::plan::Report;
 use crate::show::json::{self, Kind};
@@ -59,7 +61,8 @@ pub enum Hosts {
 
 pub struct Site {
     pub reports: Reports,
-    pub registry: Arc<Registry>,
+    /// Shared with whoever counts.
+    pub counters: Counters,
     pub hosts: Hosts,
 }
 
@@ -82,9 +85,14 @@ pub async fn serve(
 }
 
 pub fn router(site: Site) -> Router {
-    let hosts = site.hosts;
+    let Site {
+        reports,
+        counters,
+        hosts,
+    } = site;
     let shared = Arc::new(Shared {
-        site,
+        registry: metrics::registry(&counters, reports.clone()),
+        reports,
         drawn: Mutex::new(None),
     });
     Router::new()
@@ -101,7 +109,8 @@ pub fn router(site: Site) -> Router {
 }
 
 struct Shared {
-    site: Site,
+    reports: Reports,
+    registry: Registry,
     /// The page of the report it was drawn from, so that many viewers cost as much as one.
     drawn: Mutex<Option<Drawn>>,
 }
@@ -125,7 +134,7 @@ impl Drawn {
 
 impl Shared {
     fn last(&self) -> Option<Arc<Report>> {
-        self.site.reports.borrow().clone()
+        self.reports.borrow().clone()
     }
 }
 
@@ -219,7 +228,7 @@ fn not_yet() -> Response {
 async fn scrape(State(shared): State<Arc<Shared>>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &shared.site.registry) {
+    match prometheus_client::encoding::text::encode(&mut text, &shared.registry) {
         Ok(()) => (
             [(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS))],
             text,

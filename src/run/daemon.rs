@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::decide::digest::APPLIED;
 use crate::edge::apiserver::Changes;
+use crate::edge::web::metrics::Counters;
 use crate::model::desired::Desired;
 use crate::model::finding::Finding;
 use crate::model::key::{Key, Kind};
@@ -75,6 +76,7 @@ pub struct Daemon {
     written: VecDeque<Arc<Written>>,
     /// Something of the report has changed that no plan tells.
     is_stale: bool,
+    counters: Counters,
 }
 
 impl Daemon {
@@ -99,7 +101,15 @@ impl Daemon {
             retry: None,
             written: VecDeque::new(),
             is_stale: true,
+            counters: Counters::default(),
         }
+    }
+
+    /// Counts passes, reads and writes there.
+    #[must_use]
+    pub fn counting(mut self, counters: Counters) -> Self {
+        self.counters = counters;
+        self
     }
 
     /// Reads Git again and marks what has changed since.
@@ -116,6 +126,7 @@ impl Daemon {
         } else {
             read
         };
+        self.counters.read(read.is_ok());
         let desired = match read {
             Ok(desired) => desired,
             Err(error) => {
@@ -220,6 +231,8 @@ impl Daemon {
             .reconciler
             .pass(&desired, &dirty, &dirty_supporting)
             .await;
+        self.counters.wrote(pass.written.len(), pass.failed);
+        self.counters.pass_ended();
         let changed = self.keep(pass);
         self.heed_waiting();
         self.publish_if(changed || self.is_stale);

@@ -20,7 +20,7 @@ use crate::edge::apiserver::{ConnectSettings, Reader, Scope, connect};
 use crate::edge::git::{self, Repository, Scratch};
 use crate::edge::sandbox::simulation::{self, Simulation, Webhooks};
 use crate::edge::sandbox::{self, Sandbox};
-use crate::edge::web;
+use crate::edge::web::{self, metrics::Counters};
 use crate::model::crd::{Generation, definitions};
 use crate::model::key::Key;
 use crate::model::plan::Report;
@@ -111,6 +111,7 @@ pub async fn set(settings: Settings) -> anyhow::Result<(Stage, String)> {
     let commit = scratch.commit(&format!("sync-cluster: four instances, {}", settings.mode))?;
 
     let (sender, reports) = watch::channel(None);
+    let counters = Counters::default();
     let page = match settings.listen {
         None => None,
         Some(address) => {
@@ -118,14 +119,18 @@ pub async fn set(settings: Settings) -> anyhow::Result<(Stage, String)> {
             let address = listener.local_addr()?;
             let site = web::Site {
                 reports: reports.clone(),
-                registry: Arc::default(),
+                counters: counters.clone(),
                 hosts: web::Hosts::Loopback,
             };
             tokio::spawn(web::serve(listener, site, cancel.clone()));
             Some(address)
         }
     };
-    start_daemon(&repository, &client, sender, &cancel)?;
+    let outlet = Outlet {
+        reports: sender,
+        counters,
+    };
+    start_daemon(&repository, &client, outlet, &cancel)?;
     let cluster = Key::new("failover", "sync-cluster");
     let stage = Stage {
         repository,
@@ -143,10 +148,16 @@ pub async fn set(settings: Settings) -> anyhow::Result<(Stage, String)> {
     Ok((stage, commit))
 }
 
+/// Where the daemon tells what it does.
+struct Outlet {
+    reports: watch::Sender<Option<Arc<Report>>>,
+    counters: Counters,
+}
+
 fn start_daemon(
     repository: &Path,
     client: &kube::Client,
-    reports: watch::Sender<Option<Arc<Report>>>,
+    outlet: Outlet,
     cancel: &CancellationToken,
 ) -> anyhow::Result<()> {
     let settings = git::Settings {
@@ -163,7 +174,7 @@ fn start_daemon(
     let observer = Observer::new(reader, IdleLeader::Pass);
     let reconciler = Reconciler::new(observer, client.clone());
     let running = daemon(
-        Daemon::new(source, client.clone(), reconciler, reports),
+        Daemon::new(source, client.clone(), reconciler, outlet.reports).counting(outlet.counters),
         INTERVAL,
         cancel.clone(),
     );

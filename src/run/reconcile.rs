@@ -59,6 +59,8 @@ pub struct Pass {
     pub clusters: Vec<Arc<ClusterPlan>>,
     pub supporting: Vec<Arc<SupportingPlan>>,
     pub written: Vec<Arc<Written>>,
+    /// How many writes the API server did not take.
+    pub failed: usize,
     /// When the earliest write that failed is worth another try.
     pub retry: Option<Moment>,
 }
@@ -185,6 +187,7 @@ impl Reconciler {
                 set_back(&mut plan.state, &mut plan.because, &setback);
                 let held = Held::next(self.supporting_setbacks.get(&id), setback, basis, now);
                 tracing::warn!(kind = %supporting.kind.kind, object = %supporting.key, %error, "not applied");
+                pass.failed += 1;
                 self.supporting_setbacks.insert(id, held);
                 plan
             }
@@ -240,6 +243,7 @@ impl Reconciler {
                 Err(error) => {
                     let setback = setback(&error);
                     tracing::warn!(cluster = %key, %error, "not written");
+                    pass.failed += 1;
                     if let Some(plan) = plans.get_mut(&key) {
                         let basis = basis(desired, plan);
                         set_back(&mut plan.state, &mut plan.because, &setback);

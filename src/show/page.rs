@@ -18,7 +18,7 @@ use crate::model::finding::{Finding, Place};
 use crate::model::key::Key;
 use crate::model::plan::{
     Change, ClusterPlan, Difference, Durability, ForceVerdict, InForce, Report, State, Step,
-    SupportingPlan,
+    SupportingPlan, Written,
 };
 
 /// The page's own style and script, whose hashes a server may allow.
@@ -79,7 +79,7 @@ pub fn html(report: Option<&Report>, live: bool) -> String {
             .take(WRITES)
             .map(|write| {
                 let name = format!("{} {}", write.kind, write.key);
-                (shown(&name), shown(&in_words(&write.changes)))
+                (shown(&name), shown(&write_in_words(write)))
             })
             .collect(),
         ..Page::blank(live)
@@ -257,6 +257,14 @@ fn title(plans: &[&ClusterPlan]) -> String {
         .filter(|plan| plan.state == State::InSync)
         .count();
     format!("Lockstep: {in_sync} of {} in sync", plans.len())
+}
+
+/// A supporting object is applied as it is; of a cluster's write without a change only the record was new.
+fn write_in_words(write: &Written) -> String {
+    if write.changes.is_empty() && write.kind != "SGCluster" {
+        return "applied as Git declares it".into();
+    }
+    in_words(&write.changes)
 }
 
 fn source(source: &Source) -> String {

@@ -24,57 +24,71 @@ type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
 /// What the daemon counts as it goes.
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
-    passes: Labelled,
+    passes: Counter,
+    reads: Labelled,
     writes: Labelled,
     last_pass: Gauge<f64, AtomicU64>,
 }
 
 impl Counters {
-    /// A pass has ended and a report came of it.
-    pub fn pass_succeeded(&self) {
-        self.passes.get_or_create(&[("outcome", "succeeded")]).inc();
+    /// A pass has ended.
+    pub fn pass_ended(&self) {
+        self.passes.inc();
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         self.last_pass
             .set(now.map_or(0.0, |since| since.as_secs_f64()));
     }
 
-    /// A pass has ended without a report.
-    pub fn pass_failed(&self) {
-        self.passes.get_or_create(&[("outcome", "failed")]).inc();
+    /// The repository was read, or could not be.
+    pub fn read(&self, succeeded: bool) {
+        self.reads.get_or_create(&outcome(succeeded)).inc();
     }
 
-    /// The API server has taken a write, or not.
-    pub fn wrote(&self, succeeded: bool) {
-        let outcome = if succeeded { "succeeded" } else { "failed" };
-        self.writes.get_or_create(&[("outcome", outcome)]).inc();
+    /// The API server took so many writes, and did not take so many.
+    pub fn wrote(&self, succeeded: usize, failed: usize) {
+        for (number, did_succeed) in [(succeeded, true), (failed, false)] {
+            let counter = self.writes.get_or_create(&outcome(did_succeed));
+            counter.inc_by(u64::try_from(number).unwrap_or(u64::MAX));
+        }
     }
 }
 
-/// Registers everything this module counts.
-pub fn register(registry: &mut Registry, reports: Reports) -> Counters {
-    let counters = Counters::default();
-    for outcome in ["succeeded", "failed"] {
-        // Present from the start, so that a rate can be taken of it.
-        drop(counters.passes.get_or_create(&[("outcome", outcome)]));
-        drop(counters.writes.get_or_create(&[("outcome", outcome)]));
+fn outcome(succeeded: bool) -> [(&'static str, &'static str); 1] {
+    [("outcome", if succeeded { "succeeded" } else { "failed" })]
+}
+
+/// Everything this module counts, to be scraped.
+pub fn registry(counters: &Counters, reports: Reports) -> Registry {
+    // Present from the start, so that a rate can be taken of them.
+    counters.wrote(0, 0);
+    for succeeded in [true, false] {
+        drop(counters.reads.get_or_create(&outcome(succeeded)));
     }
+    let Counters {
+        passes,
+        reads,
+        writes,
+        last_pass,
+    } = counters.clone();
+    let mut registry = Registry::default();
     registry.register(
         "lockstep_passes",
-        "Passes over the repository and the clusters",
-        counters.passes.clone(),
+        "Passes over the clusters that something had happened to",
+        passes,
     );
     registry.register(
-        "lockstep_writes",
-        "Writes sent to the API server",
-        counters.writes.clone(),
+        "lockstep_repository_reads",
+        "Looks at the repository",
+        reads,
     );
+    registry.register("lockstep_writes", "Writes sent to the API server", writes);
     registry.register(
         "lockstep_last_pass_timestamp_seconds",
-        "When the last pass that succeeded ended, in seconds since 1970",
-        counters.last_pass.clone(),
+        "When the last pass ended, in seconds since 1970",
+        last_pass,
     );
     registry.register_collector(Box::new(OfLastReport(reports)));
-    counters
+    registry
 }
 
 /// Gauges computed at scrape time; none before the first report.

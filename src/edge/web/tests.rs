@@ -26,19 +26,16 @@ struct Browser {
 impl Browser {
     fn new(hosts: Hosts) -> Self {
         let (reports, receiver) = watch::channel(None);
-        let mut registry = Registry::default();
-        let counters = metrics::register(&mut registry, receiver.clone());
-        counters.pass_succeeded();
-        counters.wrote(true);
+        let counters = Counters::default();
         let site = Site {
             reports: receiver,
-            registry: Arc::new(registry),
+            counters: counters.clone(),
             hosts,
         };
-        Self {
-            router: router(site),
-            reports,
-        }
+        let router = router(site);
+        counters.pass_ended();
+        counters.wrote(2, 0);
+        Self { router, reports }
     }
 
     async fn get(&self, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, String) {
@@ -164,8 +161,10 @@ async fn metrics_count_clusters_from_the_last_report() {
             .unwrap()
             .starts_with("application/openmetrics-text")
     );
-    assert!(before.contains("lockstep_passes_total{outcome=\"succeeded\"} 1"));
+    assert!(before.contains("lockstep_passes_total 1\n"));
+    assert!(before.contains("lockstep_writes_total{outcome=\"succeeded\"} 2"));
     assert!(before.contains("lockstep_writes_total{outcome=\"failed\"} 0"));
+    assert!(before.contains("lockstep_repository_reads_total{outcome=\"failed\"} 0"));
     assert!(!before.contains("lockstep_clusters{"));
     browser.reports.send(Some(report())).unwrap();
     let (_, _, after) = browser.get("/metrics", &[]).await;
@@ -199,7 +198,7 @@ async fn serving_ends_when_it_is_cancelled() {
     let cancel = CancellationToken::new();
     let site = Site {
         reports: receiver,
-        registry: Arc::new(Registry::default()),
+        counters: Counters::default(),
         hosts: Hosts::Any,
     };
     let serving = tokio::spawn(serve(listener, site, cancel.clone()));
