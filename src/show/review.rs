@@ -304,8 +304,9 @@ fn finding_line(finding: &Finding) -> String {
 
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
+    let end = if text.ends_with(['.', '?']) { "" } else { "." };
     match characters.next() {
-        Some(first) => first.to_uppercase().collect::<String>() + characters.as_str() + ".",
+        Some(first) => first.to_uppercase().collect::<String>() + characters.as_str() + end,
         None => String::new(),
     }
 }

@@ -110,7 +110,9 @@ impl Repo {
             .repository
             .find_tree(index.write_tree().expect("a tree"))
             .expect("the tree");
-        let author = git2::Signature::now("Ada", "ada@example.com").expect("a signature");
+        let author =
+            git2::Signature::new("Ada", "ada@example.com", &git2::Time::new(1_700_000_000, 0))
+                .expect("a signature");
         let parent = self
             .repository
             .head()
