@@ -64,7 +64,7 @@ fn a_review_shows_the_order_in_which_a_change_would_be_carried_out() {
     insta::assert_snapshot!(told(&lockstep(&["review", "--repo", repo.path(), "--base", "HEAD~1"])), @r"
     ### Lockstep: 2 clusters change
 
-    `8950d80` → `c92d003`, as if the base were in force everywhere.
+    `8950d80` → `c92d003`, planned as if the base were in force everywhere.
 
     - `payments/ledger` · **durability lowered: 2 synchronous standbys, strict → 1 synchronous standby, strict** · instances 3 → 2 · 2 steps, each when the one before is in force
     - `shop/orders` · durability raised: 1 synchronous standby → 2 synchronous standbys, strict · mode sync → strict-sync-all · 2 steps, each when the one before is in force
@@ -146,18 +146,15 @@ fn a_review_of_a_mistake_names_its_line_and_fails() {
     );
     repo.commit("a typing error");
     insta::assert_snapshot!(told(&lockstep(&["review", "--repo", repo.path(), "--base", "HEAD~1"])), @r"
-    ### Lockstep: 1 cluster changes
+    ### Lockstep: no cluster changes, 1 is refused
 
-    `8950d80` → `d0f204d`, as if the base were in force everywhere.
+    `8950d80` → `d0f204d`, planned as if the base were in force everywhere.
 
-    - `shop/orders` · **refused: unknown field \`syncIntances\` in spec.replication**
+    - `shop/orders` · **refused: unknown field `syncIntances` in spec.replication**
 
     #### Findings
 
-    - **error** `clusters/shop/orders.yaml:18:5` unknown field \`syncIntances\` in spec.replication. Did you mean \`syncInstances\`? (`unknown-field`)
-
-    #### `shop/orders`
-
+    - **error** `clusters/shop/orders.yaml:18:5` unknown field `syncIntances` in spec.replication. Did you mean `syncInstances`? (`unknown-field`)
     exit 1
     ");
 }

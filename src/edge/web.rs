@@ -203,8 +203,11 @@ async fn report(State(shared): State<Arc<Shared>>) -> Response {
     let kind = HeaderValue::from_static("application/json");
     match shared.last() {
         Some(report) => {
-            let text = json::text(&json::report(Kind::Status, &report));
-            ([(CONTENT_TYPE, kind)], text).into_response()
+            let text = move || json::text(&json::report(Kind::Status, &report));
+            match tokio::task::spawn_blocking(text).await {
+                Ok(text) => ([(CONTENT_TYPE, kind)], text).into_response(),
+                Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            }
         }
         None => not_yet(),
     }

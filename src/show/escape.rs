@@ -69,6 +69,24 @@ pub fn for_markdown(text: &str) -> String {
     shown
 }
 
+/// As [`for_markdown`], for a sentence of Lockstep's own that names things in backticks: what stands between two of them
+/// becomes a code span. Where a value brings backticks of its own the spans fall differently, and nothing else happens.
+pub fn sentence_for_markdown(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return for_markdown(text);
+    }
+    let mut shown = String::new();
+    for (index, part) in parts.into_iter().enumerate() {
+        match (index % 2, part) {
+            (0, part) => shown.push_str(&for_markdown(part)),
+            (_, "") => shown.push_str("\\`\\`"),
+            (_, part) => shown.push_str(&as_markdown_code(part)),
+        }
+    }
+    shown
+}
+
 /// A value as a code span of Markdown, whatever backticks it holds.
 pub fn as_markdown_code(text: &str) -> String {
     let text = for_terminal(text);
@@ -178,6 +196,17 @@ mod tests {
             for_markdown("sync-all, pg 16.1 (spec.replication.mode)"),
             "sync-all, pg 16.1 (spec.replication.mode)"
         );
+    }
+
+    #[test]
+    fn names_in_a_sentence_become_code_and_nothing_else_does() {
+        assert_eq!(
+            sentence_for_markdown("unknown field `*x*` in *spec*, `@y`"),
+            "unknown field `*x*` in \\*spec\\*, `@y`"
+        );
+        assert_eq!(sentence_for_markdown("one ` alone"), "one \\` alone");
+        assert_eq!(sentence_for_markdown("``` <b>"), "\\`\\`\\` &lt;b&gt;");
+        assert_eq!(sentence_for_markdown("a `` b"), "a \\`\\` b");
     }
 
     #[test]

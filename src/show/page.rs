@@ -28,6 +28,8 @@ pub const SCRIPT: &str = include_str!("page.js");
 /// Clusters in sync are drawn up in full only in a fleet this small; the others always are, up to `MOST`.
 const SMALL_FLEET: usize = 12;
 const MOST: usize = 100;
+/// Rows of the table.
+const ROWS: usize = 500;
 /// Latest writes that are shown.
 const WRITES: usize = 20;
 
@@ -49,8 +51,9 @@ pub fn html(report: Option<&Report>, live: bool) -> String {
         .count();
     // Those in sync come last, so what is drawn up is always the beginning.
     let clusters = &plans[..drawn];
-    let rows = plans
+    let rows: Vec<Row> = plans
         .iter()
+        .take(ROWS)
         .enumerate()
         .map(|(index, plan)| Row::of(plan, index < drawn || !live))
         .collect();
@@ -59,6 +62,7 @@ pub fn html(report: Option<&Report>, live: bool) -> String {
         source: source(&report.source),
         total: plans.len(),
         counts: counts(&plans),
+        rows_left_out: plans.len() - rows.len(),
         rows: if plans.len() > 1 { rows } else { Vec::new() },
         findings: report.findings.iter().map(Found::of).collect(),
         supporting: report
@@ -109,6 +113,7 @@ struct Page {
     total: usize,
     counts: Vec<Count>,
     rows: Vec<Row>,
+    rows_left_out: usize,
     findings: Vec<Found>,
     supporting: Vec<Supporting>,
     clusters: Vec<Cluster>,
@@ -129,6 +134,7 @@ impl Page {
             total: 0,
             counts: Vec::new(),
             rows: Vec::new(),
+            rows_left_out: 0,
             findings: Vec::new(),
             supporting: Vec::new(),
             clusters: Vec::new(),
@@ -608,11 +614,18 @@ mod tests {
         let report = report(plans);
         let page = html(Some(&report), true);
         assert_eq!(page.matches("<h2>failover/").count(), 1);
-        assert!(page.contains("50 clusters in sync are not drawn up here"));
+        assert!(page.contains("50 more are not drawn up here; each"));
         assert!(page.contains("href=\"/clusters/failover/sync-cluster\""));
         let one = cluster_html(&report, &Key::new("failover", "sync-cluster"), true).unwrap();
         assert_eq!(one.matches("<h2>failover/").count(), 1);
         assert!(cluster_html(&report, &Key::new("no", "such"), true).is_none());
+    }
+
+    #[test]
+    fn a_huge_fleet_is_counted_and_not_listed_to_its_end() {
+        let page = html(Some(&report(vec![sample::in_sync_plan(); 2000])), true);
+        assert!(page.contains("1500 more"), "{page}");
+        assert!(page.len() < 400_000, "{}", page.len());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::diff::{self, Sides};
-use super::escape::{as_markdown_block, as_markdown_code, for_markdown};
+use super::escape::{as_markdown_block, as_markdown_code, for_markdown, sentence_for_markdown};
 use super::palette::Palette;
 use super::plan::{changed, moves};
 use crate::decide::durability::Shape;
@@ -204,26 +204,40 @@ fn has_detail(cluster: &ReviewedCluster) -> bool {
     let value = |document: &Option<std::sync::Arc<Document>>| {
         document.as_ref().map(|document| document.value.clone())
     };
+    if cluster.refused.is_some() && cluster.head.is_none() {
+        return false;
+    }
     !cluster.steps.is_empty() || value(&cluster.base) != value(&cluster.head)
 }
 
 fn opening(review: &Review) -> String {
-    let changed = review
-        .clusters
-        .iter()
-        .filter(|cluster| summary(cluster).state != State::InSync)
-        .count();
-    let what = match changed {
+    let of = |is: fn(&ReviewedCluster) -> bool| {
+        review.clusters.iter().filter(|cluster| is(cluster)).count()
+    };
+    let refused = of(|cluster| cluster.refused.is_some());
+    let gone = of(|cluster| cluster.refused.is_none() && cluster.head.is_none());
+    let changed = of(|cluster| summary(cluster).state == State::Pending);
+    let mut parts = vec![match changed {
         0 => "no cluster changes".to_owned(),
         1 => "1 cluster changes".into(),
         count => format!("{count} clusters change"),
-    };
+    }];
+    let is = |count: usize| if count == 1 { "is" } else { "are" };
+    if refused > 0 {
+        parts.push(format!("{refused} {} refused", is(refused)));
+    }
+    if gone > 0 {
+        parts.push(format!("{gone} {} declared no more", is(gone)));
+    }
     let commits = format!(
         "{} → {}",
         as_markdown_code(diff::short_commit(&review.base)),
         as_markdown_code(diff::short_commit(&review.head))
     );
-    format!("### Lockstep: {what}\n\n{commits}, as if the base were in force everywhere.\n\n")
+    format!(
+        "### Lockstep: {}\n\n{commits}, planned as if the base were in force everywhere.\n\n",
+        parts.join(", ")
+    )
 }
 
 fn line(cluster: &ReviewedCluster) -> String {
@@ -231,7 +245,7 @@ fn line(cluster: &ReviewedCluster) -> String {
     let mut words: Vec<String> = summary
         .words
         .iter()
-        .map(|word| for_markdown(word))
+        .map(|word| sentence_for_markdown(word))
         .collect();
     let is_risky = |word: &String| {
         ["durability lowered", "durability traded", "refused"]
@@ -294,9 +308,9 @@ fn finding_line(finding: &Finding) -> String {
             as_markdown_code(&format!("{file}:{at}:{column}"))
         );
     }
-    let _ = write!(line, " {}", for_markdown(&finding.message));
+    let _ = write!(line, " {}", sentence_for_markdown(&finding.message));
     if let Some(help) = &finding.help {
-        let _ = write!(line, ". {}", for_markdown(&sentence(help)));
+        let _ = write!(line, ". {}", sentence_for_markdown(&sentence(help)));
     }
     let _ = writeln!(line, " ({})", as_markdown_code(finding.id));
     line
@@ -314,7 +328,10 @@ fn sentence(text: &str) -> String {
 /// Steps and diff of one cluster.
 fn detail(cluster: &ReviewedCluster, review: &Review) -> String {
     let diff = diff_of(cluster, review);
-    let mut text = format!("\n#### {}\n\n", as_markdown_code(&cluster.key.to_string()));
+    let mut text = format!("\n#### {}\n", as_markdown_code(&cluster.key.to_string()));
+    if !cluster.steps.is_empty() {
+        text.push('\n');
+    }
     for (index, step) in cluster.steps.iter().enumerate() {
         text.push_str(&numbered(step, index + 1));
     }
@@ -346,7 +363,7 @@ fn numbered(step: &Step, number: usize) -> String {
     let mut text = format!(
         "{number}. **{}**: {}\n",
         for_markdown(&moves(step)),
-        for_markdown(&step.why)
+        sentence_for_markdown(&step.why)
     );
     for change in &step.changes {
         let _ = writeln!(text, "   - {}", as_markdown_code(&changed(change)));
@@ -465,7 +482,7 @@ mod tests {
         insta::assert_snapshot!(markdown(&review(vec![raised])), @r"
         ### Lockstep: 1 cluster changes
 
-        `0a1b2c3` → `4f1c2d3`, as if the base were in force everywhere.
+        `0a1b2c3` → `4f1c2d3`, planned as if the base were in force everywhere.
 
         - `failover/sync-cluster` · durability raised: asynchronous → 3 synchronous standbys · mode async → sync-all · 1 step
 
