@@ -109,7 +109,7 @@ fn an_absent_cluster_is_created_asynchronous_and_climbs_to_strict() {
     let (_repo, mut daemon) = settled(&server, 3, "{mode: strict-sync-all}");
     server.until("c", "strict-sync-all", is("strict-sync-all"));
     assert_eq!(standbys(&server, "c"), "c-1,c-2");
-    let written: Vec<String> = (0..3).map(|_| daemon.line("reconcile: written")).collect();
+    let written: Vec<String> = (0..3).map(|_| daemon.line("written cluster=")).collect();
     assert!(written[0].contains("async"), "{written:?}");
     assert!(written[1].contains("async → sync-all"), "{written:?}");
     assert!(

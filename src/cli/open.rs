@@ -8,7 +8,7 @@ use kube::Client;
 use crate::config::Settings;
 use crate::decide::check::Schemas;
 use crate::decide::desired::{
-    FileReading, NamespaceMap, Rules, assemble, read_file, unreadable_file,
+    FileReading, NamespaceMap, Rules, assemble, narrowed, read_file, unreadable_file,
 };
 use crate::edge::apiserver::connect;
 use crate::edge::files;
@@ -26,6 +26,7 @@ pub fn source(settings: &Settings, schemas: Schemas) -> anyhow::Result<DesiredSo
         Arc::new(repository),
         schemas,
         NamespaceMap::new(&settings.namespaces),
+        settings.namespace.clone(),
     ))
 }
 
@@ -58,11 +59,11 @@ pub fn files(settings: &Settings, paths: &[PathBuf], schemas: Schemas) -> anyhow
         revision: "files".into(),
         commit: None,
     };
-    Ok(assemble(
-        source,
-        &readings,
-        &NamespaceMap::new(&settings.namespaces),
-    ))
+    let desired = assemble(source, &readings, &NamespaceMap::new(&settings.namespaces));
+    Ok(match &settings.namespace {
+        Some(namespace) => narrowed(desired, namespace),
+        None => desired,
+    })
 }
 
 /// Git first, since it costs nothing; then the live side. The server's own definition of an SGCluster is the rule.
@@ -70,7 +71,7 @@ pub async fn survey(settings: &Settings, asked: &[Key]) -> anyhow::Result<(Surve
     let mut source = source(settings, Schemas::default())?;
     tokio::task::block_in_place(|| source.read())?;
     let client = client(settings).await?;
-    source.hold_against(of_server(&client).await);
+    source.hold_against(of_server(&client, Schemas::default()).await);
     let desired = tokio::task::block_in_place(|| source.read())?;
     let namespace = settings.namespace.as_deref();
     let survey = Survey::open(

@@ -365,6 +365,16 @@ fn kind_not_applied(kind: &Kind, count: usize, place: &Place) -> Finding {
     finding.help("apply it by other means")
 }
 
+/// Only what belongs to one namespace, and what belongs to none.
+pub fn narrowed(mut desired: Desired, namespace: &str) -> Desired {
+    desired.clusters.retain(|key, _| key.namespace == namespace);
+    desired.refused.retain(|key, _| key.namespace == namespace);
+    desired
+        .supporting
+        .retain(|one| one.key.namespace == namespace);
+    desired
+}
+
 /// How many findings there are of each level: errors, warnings, notes.
 pub fn count<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> [usize; 3] {
     let mut counts = [0; 3];

@@ -121,7 +121,7 @@ impl Daemon {
             .is_ok_and(|read| known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, read)));
         let read = if is_news {
             // The server may have been upgraded since the last commit; in the steady state it is not asked.
-            self.source.hold_against(of_server(&self.client).await);
+            self.renew_schemas().await;
             tokio::task::block_in_place(|| self.source.read())
         } else {
             read
@@ -159,11 +159,26 @@ impl Daemon {
             refused = desired.refused.len(),
             "read the repository"
         );
+        if desired.unidentified.is_empty() {
+            let declared: BTreeSet<(&Kind, &Key)> = desired
+                .supporting
+                .iter()
+                .map(|one| (&one.kind, &one.key))
+                .collect();
+            self.supporting
+                .retain(|(kind, key), _| declared.contains(&(kind, key)));
+        }
         let before = self.desired.replace(Arc::clone(&desired));
         self.dirty
             .extend(changed_clusters(before.as_deref(), &desired));
         self.dirty_supporting
             .extend(changed_supporting(before.as_deref(), &desired));
+    }
+
+    async fn renew_schemas(&mut self) {
+        let known = self.source.schemas().clone();
+        self.source
+            .hold_against(of_server(&self.client, known).await);
     }
 
     async fn take(&mut self, changes: Changes) {
@@ -174,7 +189,7 @@ impl Daemon {
             health,
         } = changes;
         if health {
-            self.source.hold_against(of_server(&self.client).await);
+            self.renew_schemas().await;
             self.reload().await;
             self.everything();
         }
@@ -292,12 +307,6 @@ impl Daemon {
         if !desired.unidentified.is_empty() {
             return;
         }
-        self.supporting.retain(|(kind, key), _| {
-            desired
-                .supporting
-                .iter()
-                .any(|one| one.kind == *kind && one.key == *key)
-        });
         for key in dirty {
             if is_declared(key) {
                 self.is_stale |= self.orphans.remove(key);

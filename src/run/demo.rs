@@ -169,6 +169,7 @@ fn start_daemon(
         Arc::new(opened),
         Schemas::default(),
         NamespaceMap::default(),
+        None,
     );
     let reader = Reader::start(client.clone(), Scope::default(), cancel.clone());
     let observer = Observer::new(reader, IdleLeader::Pass);

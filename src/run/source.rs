@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::decide::check::Schemas;
-use crate::decide::desired::{NamespaceMap, Rules};
+use crate::decide::desired::{NamespaceMap, Rules, narrowed};
 use crate::edge::git::{ReadRevisionError, Repository, Snapshot};
 use crate::model::desired::Desired;
 use crate::run::desired::DesiredReader;
@@ -15,11 +15,18 @@ pub struct DesiredSource {
     repository: Arc<Repository>,
     reader: DesiredReader,
     schemas: Schemas,
+    /// Nothing outside it is read into a desired state.
+    namespace: Option<String>,
     last: Option<(Arc<Snapshot>, Arc<Desired>)>,
 }
 
 impl DesiredSource {
-    pub fn new(repository: Arc<Repository>, schemas: Schemas, namespaces: NamespaceMap) -> Self {
+    pub fn new(
+        repository: Arc<Repository>,
+        schemas: Schemas,
+        namespaces: NamespaceMap,
+        namespace: Option<String>,
+    ) -> Self {
         let rules = Rules {
             schemas: schemas.clone(),
             ..Rules::default()
@@ -28,12 +35,17 @@ impl DesiredSource {
             repository,
             reader: DesiredReader::new(rules, namespaces),
             schemas,
+            namespace,
             last: None,
         }
     }
 
     pub fn repository(&self) -> &Arc<Repository> {
         &self.repository
+    }
+
+    pub fn schemas(&self) -> &Schemas {
+        &self.schemas
     }
 
     /// Takes other schemas for the rules. Files are checked again only if they are not the same as before.
@@ -54,7 +66,7 @@ impl DesiredSource {
         {
             return Ok(Arc::clone(desired));
         }
-        let desired = Arc::new(self.reader.read(&self.repository, &snapshot));
+        let desired = Arc::new(self.desired(&snapshot));
         self.last = Some((snapshot, Arc::clone(&desired)));
         Ok(desired)
     }
@@ -62,6 +74,14 @@ impl DesiredSource {
     /// What a named revision declares.
     pub fn read_at(&mut self, revision: &str) -> Result<Desired, ReadRevisionError> {
         let snapshot = self.repository.snapshot_at(revision)?;
-        Ok(self.reader.read(&self.repository, &snapshot))
+        Ok(self.desired(&snapshot))
+    }
+
+    fn desired(&mut self, snapshot: &Snapshot) -> Desired {
+        let desired = self.reader.read(&self.repository, snapshot);
+        match &self.namespace {
+            Some(namespace) => narrowed(desired, namespace),
+            None => desired,
+        }
     }
 }

@@ -42,7 +42,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Starts the watches and waits for their first lists. `asked` empty: everything declared in `namespace`.
+    /// Starts the watches in `namespace` and waits for their first lists. `asked` empty: everything declared.
     pub async fn open(
         desired: Arc<Desired>,
         client: Client,
@@ -50,7 +50,7 @@ impl Survey {
         idle_leader: IdleLeader,
         asked: &[Key],
     ) -> Result<Self, SurveyError> {
-        let keys = declared(&desired, namespace, asked)?;
+        let keys = declared(&desired, asked)?;
         let cancel = CancellationToken::new();
         let scope = Scope {
             namespace: namespace.map(str::to_owned),
@@ -58,7 +58,7 @@ impl Survey {
         let reader = Reader::start(client, scope, cancel.clone());
         let watches = cancel.drop_guard();
         reader.synced(FIRST_LISTS).await?;
-        let is_narrowed = !asked.is_empty() || namespace.is_some();
+        let is_narrowed = !asked.is_empty();
         Ok(Self {
             desired,
             observer: Observer::new(reader, idle_leader),
@@ -133,19 +133,15 @@ impl Survey {
     }
 }
 
-fn declared(
-    desired: &Desired,
-    namespace: Option<&str>,
-    asked: &[Key],
-) -> Result<BTreeSet<Key>, SurveyError> {
-    let all = desired.clusters.keys().chain(desired.refused.keys());
+fn declared(desired: &Desired, asked: &[Key]) -> Result<BTreeSet<Key>, SurveyError> {
+    let all: BTreeSet<&Key> = desired
+        .clusters
+        .keys()
+        .chain(desired.refused.keys())
+        .collect();
     if asked.is_empty() {
-        return Ok(all
-            .filter(|key| namespace.is_none_or(|namespace| key.namespace == namespace))
-            .cloned()
-            .collect());
+        return Ok(all.into_iter().cloned().collect());
     }
-    let all: BTreeSet<&Key> = all.collect();
     let missing: Vec<Key> = asked
         .iter()
         .filter(|key| !all.contains(key))
