@@ -32,11 +32,13 @@ pub struct Sides<'s> {
     pub right_label: String,
     /// Where the right side declares a field, or the nearest parent that it declares.
     pub place: &'s dyn Fn(&FieldPath) -> Option<Place>,
+    /// Who wrote the left side's value of a field, where that is known and was not Lockstep.
+    pub author: &'s dyn Fn(&FieldPath) -> Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hunk {
-    /// `spec.replication.mode · clusters/sync-cluster.yaml:17`.
+    /// `spec.replication.mode · clusters/sync-cluster.yaml:17 · last write by kubectl-edit`.
     pub label: String,
     pub lines: Vec<(Mark, String)>,
 }
@@ -107,6 +109,7 @@ pub fn unified_supporting(plan: &SupportingPlan, source: &Source, palette: &Pale
         return String::new();
     }
     let place = |path: &FieldPath| place_in(&plan.differences, Some(&plan.place), path);
+    let author = |path: &FieldPath| author_in(&plan.differences, path);
     let name = format!("{} {}", plan.kind.kind, plan.key);
     let presence = match plan.live {
         Some(_) => "",
@@ -119,6 +122,7 @@ pub fn unified_supporting(plan: &SupportingPlan, source: &Source, palette: &Pale
             left_label: format!("live {name}{presence}"),
             right_label: right_label(Some(&plan.place), source),
             place: &place,
+            author: &author,
         },
         palette,
     )
@@ -131,6 +135,7 @@ pub fn with_sides_of<T>(
     show: impl FnOnce(&Sides<'_>) -> T,
 ) -> T {
     let place = |path: &FieldPath| place_in(&plan.differences, plan.place.as_ref(), path);
+    let author = |path: &FieldPath| author_in(&plan.differences, path);
     let version = plan
         .observed
         .as_ref()
@@ -148,6 +153,7 @@ pub fn with_sides_of<T>(
         ),
         right_label: right_label(plan.place.as_ref(), source),
         place: &place,
+        author: &author,
     })
 }
 
@@ -251,16 +257,16 @@ fn hunk(sides: &Sides<'_>, old: &[Line], new: &[Line], ops: &[DiffOp]) -> Hunk {
     }
 }
 
-/// The field a hunk is about, how many more there are, and the place in Git.
+/// The field a hunk is about, how many more there are, the place in Git, and who wrote the live value.
 fn label(sides: &Sides<'_>, changed: &[&FieldPath]) -> String {
     let root = FieldPath::root();
-    let (field, place) = if sides.left.is_none() || sides.right.is_none() {
+    let (field, place, author) = if sides.left.is_none() || sides.right.is_none() {
         let words = if sides.left.is_none() {
             "new"
         } else {
             "removed"
         };
-        (words.to_owned(), (sides.place)(&root))
+        (words.to_owned(), (sides.place)(&root), None)
     } else {
         let mut fields: Vec<&FieldPath> = Vec::new();
         for path in changed {
@@ -274,12 +280,16 @@ fn label(sides: &Sides<'_>, changed: &[&FieldPath]) -> String {
             0 | 1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        (format!("{first}{more}"), (sides.place)(first))
+        let author = fields.iter().find_map(|field| (sides.author)(field));
+        (format!("{first}{more}"), (sides.place)(first), author)
     };
-    let label = match place {
-        Some(place) => format!("{field} · {}:{}", place.file, place.line),
-        None => field,
-    };
+    let mut label = field;
+    if let Some(place) = place {
+        label.push_str(&format!(" · {}:{}", place.file, place.line));
+    }
+    if let Some(author) = author {
+        label.push_str(&format!(" · last write by {author}"));
+    }
     for_terminal(&label).into_owned()
 }
 
@@ -289,6 +299,22 @@ fn place_in(
     beginning: Option<&Place>,
     path: &FieldPath,
 ) -> Option<Place> {
+    difference_of(differences, path)
+        .and_then(|difference| difference.place.as_ref())
+        .or(beginning)
+        .cloned()
+}
+
+fn author_in(differences: &[Difference], path: &FieldPath) -> Option<String> {
+    let write = difference_of(differences, path)?.last_write.as_ref()?;
+    Some(match &write.subresource {
+        Some(subresource) => format!("{} through /{subresource}", write.manager),
+        None => write.manager.clone(),
+    })
+}
+
+/// The nearest difference around a field, or else the first one inside it.
+fn difference_of<'d>(differences: &'d [Difference], path: &FieldPath) -> Option<&'d Difference> {
     let around = differences
         .iter()
         .filter(|difference| path.starts_with(&difference.path))
@@ -298,11 +324,7 @@ fn place_in(
             .iter()
             .find(|difference| difference.path.starts_with(path))
     };
-    around
-        .or_else(inside)
-        .and_then(|difference| difference.place.as_ref())
-        .or(beginning)
-        .cloned()
+    around.or_else(inside)
 }
 
 fn common_start(one: &str, other: &str) -> usize {
@@ -358,6 +380,7 @@ mod tests {
             left_label: "live a/b (resourceVersion 7)".into(),
             right_label: "git b.yaml:1 (4f1c2d3)".into(),
             place: &|_| None,
+            author: &|_| None,
         };
         between(&sides, &Palette::PLAIN)
     }
@@ -443,7 +466,7 @@ mod tests {
         ```diff
         --- live failover/billing (resourceVersion 4712)
         +++ git clusters/sync-cluster.yaml:1 (4f1c2d3)
-        @@ spec.instances · clusters/sync-cluster.yaml:7 @@
+        @@ spec.instances · clusters/sync-cluster.yaml:7 · last write by kubectl through /scale @@
          spec:
            postgres:
              version: '16.1'

@@ -392,6 +392,7 @@ fn between(base: Option<&Document>, head: Option<&Document>, review: &Review) ->
             left_label: label("base", base, diff::short_commit(&review.base)),
             right_label: label("head", head, diff::short_commit(&review.head)),
             place: &|path| head.or(base).map(|document| document.place(path)),
+            author: &|_| None,
         },
         &Palette::PLAIN,
     )
