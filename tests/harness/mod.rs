@@ -4,7 +4,7 @@
 //! test makes a namespace of its own.
 #![allow(dead_code, reason = "each test file uses its part of the harness")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -189,6 +189,21 @@ impl Running {
         panic!("no line with `{text}` among:\n{}", self.seen.join("\n"));
     }
 
+    /// Whether a line that contains `text` comes within this time.
+    pub fn says(&mut self, text: &str, within: Duration) -> bool {
+        let end = Instant::now() + within;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                break;
+            };
+            self.seen.push(line.clone());
+            if line.contains(text) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// SIGKILL: nothing is said, nothing tidied up.
     pub fn kill(&mut self) {
         drop(self.child.kill());
@@ -315,8 +330,13 @@ impl Server {
         }
     }
 
-    pub fn create(
+    pub fn create(&self, api_version: &str, kind: &str, namespace: Option<&str>, object: Value) {
+        self.create_as(None, api_version, kind, namespace, object);
+    }
+
+    fn create_as(
         &self,
+        manager: Option<&str>,
         api_version: &str,
         kind: &str,
         namespace: Option<&str>,
@@ -326,8 +346,42 @@ impl Server {
         object["kind"] = json!(kind);
         let object = serde_json::from_value(object).expect("an object");
         let api = self.api(api_version, kind, namespace);
-        self.block_on(api.create(&PostParams::default(), &object))
+        let params = PostParams {
+            field_manager: manager.map(str::to_owned),
+            ..PostParams::default()
+        };
+        self.block_on(api.create(&params, &object))
             .expect("created");
+    }
+
+    /// Makes a cluster as `kubectl apply` does: by the real one, or where there is none in its manner.
+    pub fn kubectl_apply(&self, manifest: &str) {
+        let mut command = Command::new("kubectl");
+        command
+            .args(["apply", "--filename", "-", "--kubeconfig"])
+            .arg(&self.kubeconfig)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null());
+        if let Ok(mut kubectl) = command.spawn() {
+            let mut stdin = kubectl.stdin.take().expect("piped");
+            stdin
+                .write_all(manifest.as_bytes())
+                .expect("kubectl reads it");
+            drop(stdin);
+            assert!(kubectl.wait().expect("kubectl ends").success());
+            return;
+        }
+        let mut object: Value = serde_yaml::from_str(manifest).expect("a manifest");
+        let text = object.to_string();
+        object["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] =
+            json!(text);
+        self.create_as(
+            Some("kubectl-client-side-apply"),
+            "stackgres.io/v1",
+            "SGCluster",
+            Some(&self.namespace),
+            object,
+        );
     }
 
     pub fn cluster(&self, name: &str) -> Option<Value> {
