@@ -63,7 +63,7 @@ pub fn check(settings: &Settings, arguments: &Arguments) -> anyhow::Result<Endin
     let tally = Tally::of(&desired);
     match arguments.output {
         CheckOutput::Text => output::data(&show::findings::text(&found, tally, &palette()))?,
-        CheckOutput::Json => output::json(&show::findings::json(&desired.source, &found, tally))?,
+        CheckOutput::Json => output::json(&show::json::check(&desired.source, &found, tally))?,
         CheckOutput::Sarif => output::json(&show::findings::sarif(&found))?,
         CheckOutput::Github => output::data(&show::findings::github(&found))?,
     }

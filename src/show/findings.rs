@@ -8,10 +8,9 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::escape::{for_github_command, for_github_property, for_terminal};
-use super::json;
 use super::palette::{Palette, paint};
 use crate::decide::check::IDS;
-use crate::model::desired::{Desired, Source};
+use crate::model::desired::Desired;
 use crate::model::finding::{Finding, Level, Place};
 
 /// What was looked at, for the last line.
@@ -185,20 +184,6 @@ fn uri(path: &str) -> String {
     uri
 }
 
-/// `kind: Check` with `findings[]`.
-pub fn json(source: &Source, findings: &[&Finding], tally: Tally) -> Value {
-    let Tally { clusters, refused } = tally;
-    let mut object = json::head("Check");
-    object.insert("source".into(), json::source(source));
-    object.insert(
-        "checked".into(),
-        json!({"clusters": clusters, "refused": refused}),
-    );
-    let findings = findings.iter().map(|finding| json::finding(finding));
-    object.insert("findings".into(), findings.collect());
-    Value::Object(object)
-}
-
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
@@ -357,54 +342,6 @@ mod tests {
             ]
           }
         ]
-        "#);
-    }
-
-    #[test]
-    fn json_leaves_out_what_is_not_known() {
-        let findings = findings();
-        let findings: Vec<&Finding> = findings.iter().collect();
-        let value = json(&Source::default(), &findings, TALLY);
-        assert_snapshot!(serde_json::to_string_pretty(&value).unwrap(), @r#"
-        {
-          "apiVersion": "lockstep.dev/v1alpha1",
-          "kind": "Check",
-          "source": {
-            "repository": "",
-            "revision": "",
-            "commit": null
-          },
-          "checked": {
-            "clusters": 2,
-            "refused": 1
-          },
-          "findings": [
-            {
-              "id": "unknown-field",
-              "level": "error",
-              "file": "clusters/sync.yaml",
-              "line": 12,
-              "column": 48,
-              "field": "spec.replication.syncIntances",
-              "cluster": "failover/sync-cluster",
-              "message": "unknown field `syncIntances` in spec.replication",
-              "help": "did you mean `syncInstances`?"
-            },
-            {
-              "id": "not-a-manifest",
-              "level": "warning",
-              "file": "a b/ü,:%.yaml",
-              "line": 12,
-              "column": 48,
-              "message": "it says \u001b[2J100%, and\nmore"
-            },
-            {
-              "id": "git-symlink",
-              "level": "note",
-              "message": "nowhere in particular"
-            }
-          ]
-        }
         "#);
     }
 }

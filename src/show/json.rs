@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::diff;
 use super::escape::is_deceptive;
+use super::findings::Tally;
 use super::mask::masked_pair;
 use super::members;
 use super::palette::Palette;
@@ -91,6 +92,20 @@ pub fn review(review: &Review) -> Value {
     object.insert("source".into(), source(&review.head));
     object.insert("clusters".into(), clusters.collect());
     object.insert("findings".into(), findings(&review.findings));
+    Value::Object(object)
+}
+
+/// What `check` found: `kind: Check` with `findings[]`.
+pub fn check(source: &Source, findings: &[&Finding], tally: Tally) -> Value {
+    let Tally { clusters, refused } = tally;
+    let mut object = head("Check");
+    object.insert("source".into(), self::source(source));
+    object.insert(
+        "checked".into(),
+        json!({"clusters": clusters, "refused": refused}),
+    );
+    let findings = findings.iter().map(|one| finding(one));
+    object.insert("findings".into(), findings.collect());
     Value::Object(object)
 }
 
@@ -374,6 +389,8 @@ fn put_place(object: &mut Map<String, Value>, place: Option<&Place>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::field::FieldPath;
+    use crate::model::key::Key;
     use crate::show::sample;
     use std::sync::Arc;
 
@@ -561,5 +578,65 @@ mod tests {
         plan.differences[0].live = Some(json!("hunter2"));
         let text = text(&report(Kind::Plan, &one(plan)));
         assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn json_leaves_out_what_is_not_known() {
+        let at = Place {
+            file: "clusters/sync.yaml".into(),
+            line: 12,
+            column: 48,
+        };
+        let known = Finding::error(
+            "unknown-field",
+            "unknown field `syncIntances` in spec.replication",
+        )
+        .at(at)
+        .on(FieldPath::of(["spec", "replication", "syncIntances"]))
+        .of(Key::new("failover", "sync-cluster"))
+        .help("did you mean `syncInstances`?");
+        let nowhere = Finding::note("git-symlink", "nowhere in particular");
+        let findings = [&known, &nowhere];
+        let value = check(
+            &Source::default(),
+            &findings,
+            Tally {
+                clusters: 2,
+                refused: 1,
+            },
+        );
+        insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap(), @r#"
+        {
+          "apiVersion": "lockstep.dev/v1alpha1",
+          "kind": "Check",
+          "source": {
+            "repository": "",
+            "revision": "",
+            "commit": null
+          },
+          "checked": {
+            "clusters": 2,
+            "refused": 1
+          },
+          "findings": [
+            {
+              "id": "unknown-field",
+              "level": "error",
+              "file": "clusters/sync.yaml",
+              "line": 12,
+              "column": 48,
+              "field": "spec.replication.syncIntances",
+              "cluster": "failover/sync-cluster",
+              "message": "unknown field `syncIntances` in spec.replication",
+              "help": "did you mean `syncInstances`?"
+            },
+            {
+              "id": "git-symlink",
+              "level": "note",
+              "message": "nowhere in particular"
+            }
+          ]
+        }
+        "#);
     }
 }
