@@ -9,6 +9,12 @@
 //!                  sightings, now                     the next pass observes the result
 //! ```
 //!
+//! One commit, walked: `edge::git` notices it and names the files that changed; `model::yaml` and `model::manifest` read
+//! each of them, `decide::check` judges it, `decide::desired` puts the revision together. `edge::apiserver` keeps what is
+//! live; `run::observer` takes a look and remembers it as a `decide::sighting`. `decide::plan` compares the two
+//! (`compare`), orders the writes (`steps`, `transition`) and judges the gates of the first (`gate`, `evidence`).
+//! `run::reconcile` writes it if they are open, and `run::daemon` publishes the report that `show` puts into words.
+//!
 //! Invariants, each held by `tests/tidy.rs` or by a type:
 //! * nothing below `edge` reads a clock, the environment, the network or a file, and nothing below it logs;
 //! * no edge imports another edge; `run` alone joins them;
@@ -36,23 +42,29 @@ pub mod model {
 
 /// Floor 1: the decisions. Same input, same answer: what differs, which steps lead there, which gate is open.
 pub mod decide {
+    // A revision: is each document right, and what do all of them ask for?
     pub mod check;
-    pub mod compare;
     pub mod desired;
     pub mod digest;
+
+    // A cluster: what differs, in which order it is written, what must hold before each write, and what is in force.
+    pub mod compare;
     pub mod durability;
     pub mod evidence;
     pub mod gate;
     pub mod plan;
     pub mod references;
-    pub mod review;
-    #[cfg(test)]
-    mod scene;
     pub mod sighting;
     pub mod steps;
+    pub mod transition;
+
+    // A pull request: the same between two revisions.
+    pub mod review;
+
+    #[cfg(test)]
+    mod scene;
     #[cfg(test)]
     mod stories;
-    pub mod transition;
 }
 
 /// Floor 2: words and pictures. Pure rendering of what was decided; every value is escaped for where it is shown.
@@ -88,17 +100,26 @@ pub mod edge {
 
 /// Floor 4: sequences of edge and decide calls. No rule of its own.
 pub mod run {
-    pub mod apply;
-    pub mod daemon;
-    pub mod demo;
+    // Git to desired.
     pub mod desired;
-    pub mod observer;
-    pub mod reconcile;
-    pub mod review;
     pub mod rules;
     pub mod source;
+
+    // Both sides to a plan, without writing.
+    pub mod observer;
+    pub mod review;
     pub mod survey;
+
+    // A plan to a write: the pass, and who repeats it.
+    pub mod apply;
+    pub mod daemon;
+    pub mod reconcile;
+
+    // All of it on a stage.
+    pub mod demo;
 }
 
+/// Above all floors: what was typed, and what is answered. Errors become words and exit codes here and nowhere else.
 pub mod cli;
+/// What was configured, as each part's own settings.
 pub mod config;
