@@ -272,6 +272,38 @@ pub fn assemble<'r>(
     desired
 }
 
+/// Clusters that the revision before named and this one does not, while a file of this one cannot be understood: they may
+/// stand in that file, so they are refused and stay as they are.
+pub fn keep_missing(before: &Desired, desired: &mut Desired) {
+    if desired.unidentified.is_empty() {
+        return;
+    }
+    let known = before.clusters.keys().chain(before.refused.keys());
+    for key in known {
+        if desired.clusters.contains_key(key) || desired.refused.contains_key(key) {
+            continue;
+        }
+        let files: Vec<&str> = desired.unidentified.iter().map(String::as_str).collect();
+        let mut finding = Finding::error(
+            "unknown-whereabouts",
+            format!(
+                "no manifest of SGCluster {key} is found, and {} cannot be understood",
+                files.join(", ")
+            ),
+        )
+        .of(key.clone())
+        .help("mend what cannot be understood; until then the cluster stays as it is");
+        // Where the file stops being understood.
+        finding.place = desired
+            .findings
+            .iter()
+            .filter(|one| one.level == Level::Error)
+            .filter_map(|one| one.place.clone())
+            .find(|place| files.contains(&place.file.as_str()));
+        desired.refused.insert(key.clone(), vec![finding]);
+    }
+}
+
 fn add(desired: &mut Desired, object: &Checked) {
     match &object.asks {
         Asks::Cluster(cluster) => {

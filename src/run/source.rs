@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::decide::check::Schemas;
-use crate::decide::desired::{NamespaceMap, Rules, narrowed};
+use crate::decide::desired::{NamespaceMap, Rules, keep_missing, narrowed};
 use crate::edge::git::{ReadRevisionError, Repository, Snapshot};
 use crate::model::desired::Desired;
 use crate::run::desired::DesiredReader;
@@ -18,6 +18,8 @@ pub struct DesiredSource {
     /// Nothing outside it is read into a desired state.
     namespace: Option<String>,
     last: Option<(Arc<Snapshot>, Arc<Desired>)>,
+    /// The last revision that could be read, by whatever schemas.
+    declared: Option<Arc<Desired>>,
 }
 
 impl DesiredSource {
@@ -37,6 +39,7 @@ impl DesiredSource {
             schemas,
             namespace,
             last: None,
+            declared: None,
         }
     }
 
@@ -66,7 +69,12 @@ impl DesiredSource {
         {
             return Ok(Arc::clone(desired));
         }
-        let desired = Arc::new(self.desired(&snapshot));
+        let mut desired = self.desired(&snapshot);
+        if let Some(before) = &self.declared {
+            keep_missing(before, &mut desired);
+        }
+        let desired = Arc::new(desired);
+        self.declared = Some(Arc::clone(&desired));
         self.last = Some((snapshot, Arc::clone(&desired)));
         Ok(desired)
     }

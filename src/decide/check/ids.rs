@@ -194,6 +194,10 @@ pub const IDS: &[Rule] = &[
     ),
     error("unknown-value", "A word that the field does not take"),
     error(
+        "unknown-whereabouts",
+        "A cluster without a manifest while a file cannot be understood",
+    ),
+    error(
         "unreadable-document",
         "The YAML document around the object cannot be read",
     ),

@@ -193,6 +193,44 @@ spec:
   postgresql.conf: {work_mem: 1MB}
 ";
 
+#[test]
+fn a_cluster_that_is_missing_while_a_file_cannot_be_understood_is_refused_and_not_gone() {
+    let before = read(
+        &[
+            ("a.yaml", &cluster("x", "one")),
+            ("b.yaml", &cluster("x", "two")),
+        ],
+        &[],
+    );
+    let mut torn = read(
+        &[("a.yaml", "kind: ["), ("b.yaml", &cluster("x", "two"))],
+        &[],
+    );
+    keep_missing(&before, &mut torn);
+    let refused: Vec<String> = torn
+        .refused
+        .values()
+        .flatten()
+        .map(|one| one.message.clone())
+        .collect();
+    assert_eq!(
+        refused,
+        ["no manifest of SGCluster x/one is found, and a.yaml cannot be understood"]
+    );
+    assert_eq!(
+        torn.refused[&Key::new("x", "one")][0]
+            .place
+            .as_ref()
+            .unwrap()
+            .to_string(),
+        "a.yaml:1:7"
+    );
+    assert_eq!(torn.clusters.len(), 1);
+    let mut gone = read(&[("b.yaml", &cluster("x", "two"))], &[]);
+    keep_missing(&torn, &mut gone);
+    assert!(gone.refused.is_empty());
+}
+
 /// The text with pieces cut out and others put in, at any character.
 fn damaged() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
