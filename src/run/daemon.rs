@@ -17,7 +17,7 @@ use crate::decide::digest::APPLIED;
 use crate::edge::apiserver::Changes;
 use crate::edge::web::metrics::Counters;
 use crate::model::desired::Desired;
-use crate::model::finding::Finding;
+use crate::model::finding::{Finding, Level};
 use crate::model::key::{Key, Kind};
 use crate::model::plan::{ClusterPlan, Report, State, SupportingPlan, Written};
 use crate::run::reconcile::{Pass, Reconciler};
@@ -147,7 +147,10 @@ impl Daemon {
                 return;
             }
         };
-        self.is_stale |= self.trouble.take().is_some();
+        if self.trouble.take().is_some() {
+            tracing::info!("the repository can be read again");
+            self.is_stale = true;
+        }
         if known.is_some_and(|known| Arc::ptr_eq(&known, &desired)) {
             return;
         }
@@ -169,6 +172,14 @@ impl Daemon {
                 .retain(|(kind, key), _| declared.contains(&(kind, key)));
         }
         let before = self.desired.replace(Arc::clone(&desired));
+        tell_new_errors(before.as_deref(), &desired);
+        if before
+            .as_ref()
+            .is_some_and(|before| !before.unidentified.is_empty())
+        {
+            // What was not taken as gone may be.
+            self.everything();
+        }
         self.dirty
             .extend(changed_clusters(before.as_deref(), &desired));
         self.dirty_supporting
@@ -272,8 +283,12 @@ impl Daemon {
             .map(|retry| Instant::now() + retry.since(now).max(Duration::from_millis(50)));
         for plan in pass.clusters {
             let before = self.clusters.get(&plan.key);
-            if before.is_none_or(|before| before.state != plan.state) {
-                tracing::info!(cluster = %plan.key, because = plan.because.as_deref().unwrap_or_default(), "{}", plan.state);
+            let is_told = |before: &Arc<ClusterPlan>| {
+                before.state == plan.state
+                    && (plan.state != State::Refused || before.because == plan.because)
+            };
+            if !before.is_some_and(is_told) {
+                tell_state(&plan);
             }
             changed |= before != Some(&plan);
             if !is_waiting(plan.state) {
@@ -318,7 +333,11 @@ impl Daemon {
             let live = seen.ok().and_then(|seen| seen.live);
             let carried_out = live.is_some_and(|live| live.annotation(APPLIED).is_some());
             self.is_stale |= if carried_out {
-                self.orphans.insert(key.clone())
+                let is_news = self.orphans.insert(key.clone());
+                if is_news {
+                    tracing::info!(cluster = %key, "not declared any more; left as it is");
+                }
+                is_news
             } else {
                 self.orphans.remove(key)
             };
@@ -354,6 +373,35 @@ impl Daemon {
             findings,
         })));
     }
+}
+
+/// One line for a cluster whose state is news, with the place of what refuses it.
+fn tell_state(plan: &ClusterPlan) {
+    let because = plan.because.as_deref().unwrap_or_default();
+    let error = plan.findings.iter().find(|one| one.level == Level::Error);
+    match (plan.state, error) {
+        (State::Refused, Some(error)) => tell_error(Some(&plan.key), error),
+        (state, _) => tracing::info!(cluster = %plan.key, because, "{state}"),
+    }
+}
+
+/// What is wrong with files and belongs to no cluster is told once, when it comes.
+fn tell_new_errors(before: Option<&Desired>, after: &Desired) {
+    let known = before.map_or(&[][..], |before| &before.findings);
+    let errors = after
+        .findings
+        .iter()
+        .filter(|one| one.level == Level::Error);
+    for error in errors.filter(|error| !known.contains(error)) {
+        tell_error(None, error);
+    }
+}
+
+fn tell_error(cluster: Option<&Key>, error: &Finding) {
+    let cluster = cluster.map(tracing::field::display);
+    let place = error.place.as_ref().map(tracing::field::display);
+    let help = error.help.as_deref();
+    tracing::warn!(cluster, place, because = error.message, help, "refused");
 }
 
 /// Whether something remains that time or another look may change.
