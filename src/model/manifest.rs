@@ -423,6 +423,15 @@ impl Reader {
             );
             return;
         }
+        // Said once a file: a values file may have thousands of documents.
+        if self
+            .out
+            .findings
+            .iter()
+            .any(|one| one.id == "not-a-manifest")
+        {
+            return;
+        }
         self.out.findings.push(
             Finding::warning(
                 "not-a-manifest",

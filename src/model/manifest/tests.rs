@@ -77,7 +77,6 @@ metadata: {name: x}
 ";
     assert_snapshot!(told(list), @"
     20:1 warning[not-a-manifest] the document has neither apiVersion nor kind, so it is no Kubernetes manifest and is left out
-    22:1 warning[not-a-manifest] the document has neither apiVersion nor kind, so it is no Kubernetes manifest and is left out
     SGCluster a/b line 5
     SGPoolingConfig a/c line 6 refused
       9:13 error[yaml-ambiguous] kubectl reads `yes` as the boolean true, other readers as text
