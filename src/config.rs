@@ -39,7 +39,7 @@ pub struct Flags {
     #[arg(long, global = true, env = "LOCKSTEP_WORKTREE")]
     pub worktree: bool,
     /// How often to look for a new commit when nothing announces one, such as 30s or 5m [default: 1m]
-    #[arg(long, global = true, value_name = "DURATION", env = "LOCKSTEP_INTERVAL", value_parser = duration)]
+    #[arg(long, global = true, value_name = "DURATION", env = "LOCKSTEP_INTERVAL", value_parser = period)]
     pub interval: Option<Duration>,
     /// Kubeconfig file [default: KUBECONFIG, then the Pod's own service account]
     #[arg(long, global = true, value_name = "FILE", env = "LOCKSTEP_KUBECONFIG")]
@@ -97,7 +97,12 @@ pub enum LogFormat {
 
 /// The configuration file.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    default,
+    expecting = "settings by their keys"
+)]
 struct File {
     repo: Option<String>,
     revision: Option<String>,
@@ -153,17 +158,17 @@ pub struct Settings {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadSettingsError {
-    #[error("read the configuration file {}", file.display())]
+    #[error("cannot read the configuration file {}", file.display())]
     ReadFile {
         file: PathBuf,
         source: std::io::Error,
     },
-    #[error("understand the configuration file {}", file.display())]
+    #[error("cannot read the configuration file {}", file.display())]
     ParseFile {
         file: PathBuf,
         source: serde_yaml::Error,
     },
-    #[error("understand `{key}: {value}` of the configuration file {}: {why}", file.display())]
+    #[error("cannot use `{key}: {value}` of the configuration file {}: {why}", file.display())]
     ParseValue {
         file: PathBuf,
         key: &'static str,
@@ -196,7 +201,7 @@ impl Settings {
             .unwrap_or_default();
         let interval = match (flags.interval, &file.interval) {
             (Some(interval), _) => interval,
-            (None, Some(text)) => duration(text).map_err(|why| ReadSettingsError::ParseValue {
+            (None, Some(text)) => period(text).map_err(|why| ReadSettingsError::ParseValue {
                 file: flags.config.clone().unwrap_or_default(),
                 key: "interval",
                 value: text.clone(),
@@ -204,6 +209,14 @@ impl Settings {
             })?,
             (None, None) => INTERVAL,
         };
+        if let Some(path) = file.namespaces.keys().find(|path| leads_upward(path)) {
+            return Err(ReadSettingsError::ParseValue {
+                file: flags.config.clone().unwrap_or_default(),
+                key: "namespaces",
+                value: path.clone(),
+                why: "it leads upward; write the path from the top of the repository".into(),
+            });
+        }
         Ok(Self::join(flags, file, interval))
     }
 
@@ -299,12 +312,27 @@ impl File {
     }
 }
 
+/// No file of the repository lies below such a path, so its entry would allow nothing.
+fn leads_upward(path: &str) -> bool {
+    path.split('/').any(|part| part == "..")
+}
+
 /// A duration with its unit, such as `500ms`, `30s`, `5m` or `1h 30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|_| {
         format!("`{text}` is not a duration: write a number with its unit, such as 30s or 5m")
     })?;
     Duration::try_from(span).map_err(|_| format!("`{text}` is a negative duration"))
+}
+
+/// How often something is done; never so often that nothing else is.
+fn period(text: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_millis(100);
+    let period = duration(text)?;
+    if period < SHORTEST {
+        return Err(format!("`{text}` is too short: 100ms is the shortest"));
+    }
+    Ok(period)
 }
 
 #[cfg(test)]
@@ -349,5 +377,6 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert!(duration("30").is_err());
         assert!(duration("-3s").is_err());
+        assert!(period("0s").is_err() && period("100ms").is_ok());
     }
 }

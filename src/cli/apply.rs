@@ -1,12 +1,15 @@
 //! `lockstep apply`: carries out the next open step of each cluster, or all of them in order.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::ask::tell_refusals;
 use super::output::{self, palette};
 use super::{Ending, Output, open};
 use crate::config::Settings;
 use crate::model::key::Key;
+use crate::model::plan::{ClusterPlan, State};
 use crate::run::apply::{apply as carry_out, is_done};
 use crate::run::reconcile::Pass;
 use crate::show;
@@ -19,7 +22,7 @@ pub async fn apply(
     form: Output,
 ) -> anyhow::Result<Ending> {
     let (survey, client) = open::survey(settings, clusters).await?;
-    let desired = std::sync::Arc::clone(&survey.desired);
+    let desired = Arc::clone(&survey.desired);
     let mut told = HashMap::new();
     let report = carry_out(survey, client, wait, &mut |pass| {
         tell(pass, &mut told);
@@ -29,6 +32,7 @@ pub async fn apply(
         Output::Text => output::data(&show::plan::summary(&report, &palette()))?,
         Output::Json => output::json(&show::json::report(Kind::Apply, &report))?,
     }
+    tell_refusals(&report);
     Ok(Ending::remains_if(!is_done(&report, &desired)))
 }
 
@@ -41,7 +45,9 @@ fn tell(pass: &Pass, told: &mut HashMap<Key, String>) {
             written.kind, written.key
         ));
     }
-    for plan in &pass.clusters {
+    // What is refused is told in the end, with its place and its remedy.
+    let is_progress = |plan: &&Arc<ClusterPlan>| plan.state != State::Refused;
+    for plan in pass.clusters.iter().filter(is_progress) {
         let line = plan
             .because
             .as_ref()

@@ -91,10 +91,10 @@ fn has_errors(report: &Report) -> bool {
         .any(|finding| finding.level == Level::Error)
 }
 
-/// What the answer cannot show since it is not known or not carried out.
-fn tell_refusals(report: &Report) {
+/// What the answer cannot show since it is not known or not carried out, with its place and its remedy.
+pub fn tell_refusals(report: &Report) {
     for plan in report.clusters.iter().filter(|plan| is_stuck(plan.state)) {
-        output::aside(&show::plan::headline(plan, &palette()));
+        output::aside(&show::plan::cluster(plan, &palette()));
     }
     for finding in report
         .findings

@@ -4,6 +4,9 @@ use std::error::Error;
 
 use crate::edge::apiserver::{ConnectError, Failure, ReadClusterError};
 use crate::edge::git::{OpenRepositoryError, ReadRevisionError};
+use crate::model::key::Key;
+use crate::run::survey::SurveyError;
+use crate::show::escape::for_terminal;
 
 /// A hint for one error of a chain.
 pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
@@ -12,6 +15,14 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<ReadClusterError>() {
         return read_cluster(error);
+    }
+    // Transparent errors hide what they hold from the chain.
+    match error.downcast_ref::<SurveyError>() {
+        Some(SurveyError::ReadCluster(error)) => return read_cluster(error),
+        Some(SurveyError::FindManifest {
+            nearest, unread, ..
+        }) => return find_manifest(nearest.as_ref(), unread),
+        None => {}
     }
     if let Some(error) = error.downcast_ref::<OpenRepositoryError>() {
         return error.hint();
@@ -33,9 +44,21 @@ fn connect(error: &ConnectError) -> Option<String> {
         ConnectError::RunPlugin { .. } => {
             Some("set `allowExec: true` in the configuration file if you trust that program".into())
         }
-        ConnectError::ReadKubeconfig { .. }
-        | ConnectError::UseServiceAccount { .. }
-        | ConnectError::PrepareConnection { .. } => None,
+        ConnectError::ReadKubeconfig { .. } => {
+            Some("name another with --kubeconfig or KUBECONFIG".into())
+        }
+        ConnectError::UseServiceAccount { .. } | ConnectError::PrepareConnection { .. } => None,
+    }
+}
+
+fn find_manifest(nearest: Option<&Key>, unread: &[String]) -> Option<String> {
+    match (nearest, unread) {
+        (Some(nearest), _) => Some(format!("there is {}", for_terminal(&nearest.to_string()))),
+        (None, []) => Some("see --revision and --path; `lockstep plan` lists what there is".into()),
+        (None, files) => Some(format!(
+            "it may be in {}, which cannot be read: see `lockstep check`",
+            for_terminal(&files.join(", "))
+        )),
     }
 }
 

@@ -24,7 +24,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
     let site = web::Site {
         reports: published,
         counters: counters.clone(),
-        hosts: web::Hosts::Any,
+        // Elsewhere a proxy or a Service gives it a name of its own.
+        hosts: if page.ip().is_loopback() {
+            web::Hosts::Loopback
+        } else {
+            web::Hosts::Any
+        },
     };
     tokio::spawn(web::serve(listener, site, cancel.clone()));
     tracing::info!(page = %format!("http://{page}"), repository = settings.repository, "watching");

@@ -35,12 +35,12 @@ pub struct Settings {
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartTelemetryError {
-    #[error("read the log directives `{directives}` of {VARIABLE}")]
+    #[error("cannot read the log directives `{directives}` of {VARIABLE}")]
     ReadDirectives {
         directives: String,
         source: tracing_subscriber::filter::ParseError,
     },
-    #[error("install the log: there is one already")]
+    #[error("cannot install the log: there is one already")]
     Install {
         source: tracing_subscriber::util::TryInitError,
     },
@@ -69,9 +69,12 @@ fn filter(settings: &Settings, directives: Option<&str>) -> Result<EnvFilter, St
 fn default_directives(settings: &Settings) -> &'static str {
     // What libraries say below a warning is of use only to whoever asks for everything.
     match (settings.verbose, settings.is_daemon) {
-        (0, false) => "warn,notify=error,kube_client=error,kube_runtime=error",
+        // A command's answer names what failed, once; the parts that meet it need not say it too.
+        (0, false) => {
+            "warn,notify=error,kube_client=off,kube_runtime=off,lockstep::edge::apiserver=error,lockstep::run=error"
+        }
         (0, true) | (1, false) => {
-            "warn,notify=error,kube_client=error,kube_runtime=error,lockstep=info"
+            "warn,notify=error,kube_client=off,kube_runtime=off,lockstep=info"
         }
         (1, true) | (2, false) => "info,lockstep=debug",
         (2.., true) | (3.., false) => "debug,lockstep=trace",
@@ -171,7 +174,7 @@ mod tests {
         let error = filter(&Settings::default(), Some("lockstep=loud")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "read the log directives `lockstep=loud` of LOCKSTEP_LOG"
+            "cannot read the log directives `lockstep=loud` of LOCKSTEP_LOG"
         );
     }
 

@@ -42,12 +42,12 @@ pub type Reports = watch::Receiver<Option<Arc<Report>>>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServePageError {
-    #[error("listen on {address}")]
+    #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
         source: std::io::Error,
     },
-    #[error("serve the page")]
+    #[error("cannot serve the page")]
     Serve { source: std::io::Error },
 }
 

@@ -16,6 +16,7 @@ use crate::edge::apiserver::{ReadClusterError, Reader, Scope};
 use crate::model::desired::Desired;
 use crate::model::key::Key;
 use crate::model::plan::{ClusterPlan, Report, SupportingPlan};
+use crate::model::spelling::nearest;
 use crate::run::observer::Observer;
 
 /// How long a command waits for the first lists of a slow server.
@@ -24,7 +25,14 @@ const FIRST_LISTS: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
     #[error("no manifest of {} at {revision}", keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
-    FindManifest { keys: Vec<Key>, revision: String },
+    FindManifest {
+        keys: Vec<Key>,
+        revision: String,
+        /// A declared cluster with a similar name.
+        nearest: Option<Key>,
+        /// Files that may hold it and cannot be read.
+        unread: Vec<String>,
+    },
     #[error(transparent)]
     ReadCluster(#[from] ReadClusterError),
 }
@@ -150,8 +158,12 @@ fn declared(desired: &Desired, asked: &[Key]) -> Result<BTreeSet<Key>, SurveyErr
     if missing.is_empty() {
         return Ok(asked.iter().cloned().collect());
     }
+    let words: BTreeMap<String, &Key> = all.iter().map(|key| (key.to_string(), *key)).collect();
+    let nearest = nearest(&missing[0].to_string(), words.keys().map(String::as_str));
     Err(SurveyError::FindManifest {
-        keys: missing,
+        nearest: nearest.map(|word| words[word].clone()),
+        unread: desired.unidentified.iter().cloned().collect(),
         revision: desired.source.revision.clone(),
+        keys: missing,
     })
 }

@@ -74,7 +74,7 @@ async fn without_any_permission_the_missing_one_is_named() {
     let error = reader.synced(PATIENCE).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "list SGCluster: permission to list sgclusters.stackgres.io is missing"
+        "cannot list SGCluster: permission to list sgclusters.stackgres.io is missing"
     );
     let unreadable = reader.observe(&place.key("a")).unwrap_err();
     assert_eq!(
@@ -89,7 +89,7 @@ async fn without_any_permission_the_missing_one_is_named() {
     assert_eq!(
         error.to_string(),
         format!(
-            "apply SGCluster {}/a: permission to get sgclusters.stackgres.io is missing",
+            "cannot apply SGCluster {}/a: permission to get sgclusters.stackgres.io is missing",
             place.namespace
         )
     );
@@ -156,7 +156,7 @@ async fn wrong_credentials_and_a_foreign_certificate_are_named() {
     let error = reader.synced(PATIENCE).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "list SGCluster: the API server does not accept the credentials"
+        "cannot list SGCluster: the API server does not accept the credentials"
     );
     let untrusted = changed_kubeconfig(&place, |kubeconfig| {
         let cluster = kubeconfig.clusters[0].cluster.as_mut().unwrap();
@@ -167,7 +167,7 @@ async fn wrong_credentials_and_a_foreign_certificate_are_named() {
     let error = reader.synced(PATIENCE).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "list SGCluster: the API server's certificate is not accepted: invalid peer certificate: UnknownIssuer"
+        "cannot list SGCluster: the API server's certificate is not accepted: invalid peer certificate: UnknownIssuer"
     );
 }
 
@@ -300,7 +300,7 @@ async fn a_server_that_is_not_there_is_named_with_its_address() {
     );
     assert_eq!(
         error.to_string(),
-        "list SGCluster: the API server cannot be reached at http://127.0.0.1:1: Connection refused (os error 111)"
+        "cannot list SGCluster: the API server cannot be reached at http://127.0.0.1:1: Connection refused (os error 111)"
     );
 }
 

@@ -214,7 +214,7 @@ async fn what_the_server_does_not_take_is_told_apart() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "apply SGCluster no-such-namespace/a: namespace no-such-namespace does not exist"
+        "cannot apply SGCluster no-such-namespace/a: namespace no-such-namespace does not exist"
     );
 
     let mut object = place.manifest("a", json!({}));

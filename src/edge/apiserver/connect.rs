@@ -33,20 +33,20 @@ pub struct ConnectSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error(
-        "find a kubeconfig: none given, KUBECONFIG is not set, there is no ~/.kube/config, and this is not a Pod"
+        "no kubeconfig: none is given, KUBECONFIG is not set, there is no ~/.kube/config, and this is not a Pod"
     )]
     FindKubeconfig,
-    #[error("read the kubeconfig {place}: {why}")]
+    #[error("cannot read the kubeconfig {place}: {why}")]
     ReadKubeconfig { place: String, why: String },
-    #[error("find context `{context}` in the kubeconfig {place}")]
+    #[error("no context `{context}` in the kubeconfig {place}")]
     FindContext { context: String, place: String },
     #[error(
-        "use the kubeconfig {place}: its user gets credentials from `{plugin}`, and starting programs is not allowed"
+        "cannot use the kubeconfig {place}: its user gets credentials from `{plugin}`, and starting programs is not allowed"
     )]
     RunPlugin { place: String, plugin: String },
-    #[error("use the Pod's service account: {why}")]
+    #[error("cannot use the Pod's service account: {why}")]
     UseServiceAccount { why: String },
-    #[error("prepare the connection to {address}: {why}")]
+    #[error("cannot prepare the connection to {address}: {why}")]
     PrepareConnection { address: String, why: String },
 }
 
@@ -306,7 +306,7 @@ mod tests {
             "{{exec: {{apiVersion: client.authentication.k8s.io/v1, command: touch, args: ['{}'], interactiveMode: Never}}}}",
             file.display()
         );
-        insta::assert_snapshot!(refusal(&kubeconfig(&user), None).await, @"use the kubeconfig DIR/kubeconfig: its user gets credentials from `exec touch`, and starting programs is not allowed");
+        insta::assert_snapshot!(refusal(&kubeconfig(&user), None).await, @"cannot use the kubeconfig DIR/kubeconfig: its user gets credentials from `exec touch`, and starting programs is not allowed");
         assert!(!file.exists());
         let (_folder, settings) = settings(&kubeconfig(&user), None, true);
         let allowed = connect(&settings).await;
@@ -316,7 +316,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_auth_provider_is_refused_by_name() {
-        insta::assert_snapshot!(refusal(&kubeconfig("{auth-provider: {name: gcp, config: {cmd-path: /bin/true}}}"), None).await, @"use the kubeconfig DIR/kubeconfig: its user gets credentials from `auth-provider gcp`, and starting programs is not allowed");
+        insta::assert_snapshot!(refusal(&kubeconfig("{auth-provider: {name: gcp, config: {cmd-path: /bin/true}}}"), None).await, @"cannot use the kubeconfig DIR/kubeconfig: its user gets credentials from `auth-provider gcp`, and starting programs is not allowed");
     }
 
     #[tokio::test]
@@ -329,8 +329,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_missing_is_named() {
         let good = kubeconfig("{token: t}");
-        insta::assert_snapshot!(refusal(&good, Some("other")).await, @"find context `other` in the kubeconfig DIR/kubeconfig");
-        insta::assert_snapshot!(refusal("apiVersion: v1\nkind: Config\n", None).await, @"read the kubeconfig DIR/kubeconfig: it has no current-context");
+        insta::assert_snapshot!(refusal(&good, Some("other")).await, @"no context `other` in the kubeconfig DIR/kubeconfig");
+        insta::assert_snapshot!(refusal("apiVersion: v1\nkind: Config\n", None).await, @"cannot read the kubeconfig DIR/kubeconfig: it has no current-context");
     }
 
     #[test]

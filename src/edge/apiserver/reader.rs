@@ -40,9 +40,9 @@ pub struct Scope {
 
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum ReadClusterError {
-    #[error("list {kind}: {why}")]
+    #[error("cannot list {kind}: {why}")]
     ListKind { kind: &'static str, why: Failure },
-    #[error("list {}: no answer within {seconds} s", kinds.join(", "))]
+    #[error("cannot list {}: no answer within {seconds} s", kinds.join(", "))]
     AwaitLists {
         kinds: Vec<&'static str>,
         seconds: u64,

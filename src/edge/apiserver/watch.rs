@@ -387,7 +387,7 @@ mod tests {
         let error = reader.synced(Duration::from_secs(9)).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "list SGCluster: sgclusters.stackgres.io is not installed on the API server"
+            "cannot list SGCluster: sgclusters.stackgres.io is not installed on the API server"
         );
         until(&reader, 1).await;
         assert_eq!(reader.synced(Duration::from_secs(9)).await, Ok(()));

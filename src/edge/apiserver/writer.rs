@@ -30,38 +30,38 @@ const ANSWER: Duration = Duration::from_secs(40);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// Somebody else wrote in between, or owns a field of an object to be made.
-    #[error("apply {object}: it has changed meanwhile ({text})")]
+    #[error("cannot apply {object}: it has changed meanwhile ({text})")]
     Conflict { object: String, text: String },
     /// The API server or admission does not take the object as it is.
-    #[error("apply {object}: refused: {text}")]
+    #[error("cannot apply {object}: refused: {text}")]
     Refused { object: String, text: String },
     /// An operation or a backup holds the cluster's lock.
-    #[error("apply {object}: it is locked by a running operation or backup")]
+    #[error("cannot apply {object}: it is locked by a running operation or backup")]
     LockHeld { object: String },
-    #[error("apply {object}: an admission webhook does not answer: {text}")]
+    #[error("cannot apply {object}: an admission webhook does not answer: {text}")]
     WebhookDown { object: String, text: String },
-    #[error("apply {object}: permission to {verb} {resource} is missing")]
+    #[error("cannot apply {object}: permission to {verb} {resource} is missing")]
     Forbidden {
         object: String,
         verb: String,
         resource: String,
     },
-    #[error("apply {object}: namespace {namespace} does not exist")]
+    #[error("cannot apply {object}: namespace {namespace} does not exist")]
     NamespaceMissing { object: String, namespace: String },
-    #[error("apply {object}: {resource} is not installed on the API server")]
+    #[error("cannot apply {object}: {resource} is not installed on the API server")]
     NotInstalled { object: String, resource: String },
     /// The server is overloaded or ill.
-    #[error("apply {object}: the API server answered {code}: {text}")]
+    #[error("cannot apply {object}: the API server answered {code}: {text}")]
     Busy {
         object: String,
         code: u16,
         text: String,
     },
     /// Not sent, or the answer was lost: it may have been carried out.
-    #[error("apply {object}: {why}")]
+    #[error("cannot apply {object}: {why}")]
     Unreachable { object: String, why: Failure },
     /// Not sent, as it is not something that Lockstep writes.
-    #[error("apply {object}: {text}")]
+    #[error("cannot apply {object}: {text}")]
     NotSent { object: String, text: String },
 }
 

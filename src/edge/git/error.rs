@@ -105,6 +105,8 @@ pub enum ReadRevisionError {
         /// Branches and tags with a similar name, the nearest first.
         nearest: Vec<String>,
     },
+    #[error("`{revision}` does not name a commit")]
+    UseRevision { revision: String },
     #[error("cannot resolve the revision `{revision}`")]
     ResolveRevision {
         revision: String,
@@ -153,6 +155,9 @@ impl ReadRevisionError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::FindCommit { .. } => Some("commit a manifest to it".to_owned()),
+            Self::UseRevision { .. } => {
+                Some("name a branch, a tag or a commit, such as main or HEAD~1".to_owned())
+            }
             Self::FindRevision { nearest, .. } if nearest.is_empty() => {
                 Some("name a branch, a tag or a commit that is there".to_owned())
             }

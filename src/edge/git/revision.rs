@@ -64,6 +64,12 @@ pub(super) fn resolve(
             }
             Err(unknown(repository, settings, revision))
         }
+        // A file or a directory of a commit, or no name that a revision could have.
+        Err(error) if matches!(error.code(), ErrorCode::InvalidSpec | ErrorCode::Peel) => {
+            Err(ReadRevisionError::UseRevision {
+                revision: revision.to_owned(),
+            })
+        }
         Err(source) => Err(ReadRevisionError::ResolveRevision {
             revision: revision.to_owned(),
             source,
@@ -249,8 +255,7 @@ mod tests {
             assert!(
                 matches!(
                     error,
-                    ReadRevisionError::FindRevision { .. }
-                        | ReadRevisionError::ResolveRevision { .. }
+                    ReadRevisionError::FindRevision { .. } | ReadRevisionError::UseRevision { .. }
                 ),
                 "{revision}: {error}"
             );

@@ -194,7 +194,7 @@ async fn serving_ends_when_it_is_cancelled() {
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let taken = listener.local_addr().unwrap();
     let error = listen(taken).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("listen on {taken}"));
+    assert_eq!(error.to_string(), format!("cannot listen on {taken}"));
     let cancel = CancellationToken::new();
     let site = Site {
         reports: receiver,
