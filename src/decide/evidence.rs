@@ -293,16 +293,12 @@ fn follows(standby: &Member, leader: &Member) -> Result<(), String> {
     if !standby.ready {
         return Err(format!("{name} is not ready"));
     }
-    // Patroni before 3.1 reports no replication state; there the mark alone tells.
-    if said
-        .replication_state
-        .as_deref()
-        .is_some_and(|state| state != "streaming")
-    {
-        return Err(format!(
-            "{name} is {}",
-            said.replication_state.as_deref().unwrap_or_default()
-        ));
+    if !said.is_streaming() {
+        let state = said
+            .replication_state
+            .as_deref()
+            .unwrap_or("not streaming yet");
+        return Err(format!("{name} is {state}"));
     }
     let timeline = leader.said().and_then(|said| said.timeline);
     if said.timeline.is_none() || said.timeline != timeline {

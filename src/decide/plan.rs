@@ -200,14 +200,14 @@ fn take(plan: &mut ClusterPlan, route: Route, first: Grounds<'_>) {
     let Some(first) = plan.steps.first().filter(|first| !first.is_open()) else {
         return;
     };
-    plan.because = Some(held_by(first));
-    let needs_a_person = |gate: &crate::model::plan::Gate| {
-        gate.id == GateId::LeaderStays && matches!(gate.verdict, Verdict::Closed(_))
-    };
-    plan.state = if first.gates.iter().any(needs_a_person) {
-        State::Blocked
-    } else {
-        State::Waiting
+    // What only a person can open is told before what time may open.
+    let for_a_person = first
+        .gates
+        .iter()
+        .find(|gate| gate.id == GateId::LeaderStays && matches!(gate.verdict, Verdict::Closed(_)));
+    (plan.state, plan.because) = match for_a_person {
+        Some(gate) => (State::Blocked, Some(gate.verdict.reason().to_owned())),
+        None => (State::Waiting, Some(held_by(first))),
     };
 }
 

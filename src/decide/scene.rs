@@ -161,6 +161,9 @@ impl Scene {
         for member in self.all() {
             let leads = member.name == name;
             member.role = Some(if leads { "master" } else { "replica" }.into());
+            if let Some(Seen::Value(said)) = &mut member.status {
+                said.replication_state = (!leads).then(|| "streaming".into());
+            }
         }
     }
 

@@ -281,6 +281,18 @@ fn a_climb_waits_for_the_members_that_are_still_being_built() {
         "{}",
         story.told()
     );
+    story.scene.members(3);
+    story
+        .scene
+        .says("c-2", |said| said.replication_state = None);
+    story.loops(1, &[]);
+    assert!(
+        story
+            .told()
+            .starts_with("waiting: c-2 is not streaming yet"),
+        "{}",
+        story.told()
+    );
     story.scene.members(2);
     story.loops(1, &[]);
     assert!(

@@ -290,8 +290,16 @@ impl MemberStatus {
         self.state == "running"
     }
 
+    /// Whether it says that it follows by streaming. Patroni before 3.1 does not say, so there running has to do.
     pub fn is_streaming(&self) -> bool {
-        self.is_running() && self.replication_state.as_deref() == Some("streaming")
+        let streams = match &self.replication_state {
+            Some(state) => state == "streaming",
+            None => self
+                .version
+                .as_deref()
+                .is_some_and(|version| number(version) < (3, 1)),
+        };
+        self.is_running() && streams
     }
 
     pub fn has_tag(&self, tag: &str) -> bool {
@@ -305,6 +313,15 @@ impl MemberStatus {
         self.receive_lsn
             .filter(|lsn| lsn.0 > 0)
             .or(self.xlog_location)
+    }
+}
+
+/// Major and minor of a version such as `3.0.2`; later than any where it is not of that form.
+fn number(version: &str) -> (u32, u32) {
+    let mut parts = version.split('.').map(str::parse);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+        _ => (u32::MAX, 0),
     }
 }
 
@@ -358,6 +375,19 @@ mod tests {
             }
         );
         assert_eq!((config.ttl, config.loop_wait), (30, 10));
+    }
+
+    #[test]
+    fn running_without_a_word_on_replication_is_streaming_only_before_3_1() {
+        let says = |version: &str| {
+            let text = format!(r#"{{"state": "running", "version": "{version}"}}"#);
+            let Seen::Value(status) = MemberStatus::read(&text) else {
+                panic!("readable")
+            };
+            status.is_streaming()
+        };
+        assert!(says("3.0.2") && says("2.1.4"));
+        assert!(!says("3.1.0") && !says("4.1.0") && !says("unknown"));
     }
 
     #[test]
