@@ -321,12 +321,64 @@ impl ClusterPlan {
             | State::Unknown => return None,
         }
         let step = self.steps.first().filter(|step| step.is_open())?;
+        // What is only kept to be shown has nothing left to write.
+        if step.object.is_null() {
+            return None;
+        }
         Some(OpenStep {
             key: &self.key,
             step,
             live: self.observed.as_ref().and_then(|seen| seen.live.as_ref()),
         })
     }
+}
+
+/// The fields of an object that are shown beside its differences: in tables, and in the members' title.
+const SHOWN: [&[&str]; 3] = [
+    &["spec", "instances"],
+    &["spec", "replication", "mode"],
+    &[
+        "spec",
+        "configurations",
+        "patroni",
+        "initialConfig",
+        "citus",
+        "group",
+    ],
+];
+
+impl ClusterPlan {
+    /// The plan as it is kept after its pass: all that is shown of it, and nothing that only a write needs. Parsed objects
+    /// take ten times their text, and a report holds every cluster of the fleet.
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        if self.differences.is_empty() {
+            let sides = self.declared.as_deref().map(outline).map(Arc::new);
+            self.live = self.live.and(sides.clone());
+            self.declared = sides;
+        }
+        for step in &mut self.steps {
+            step.object = Arc::default();
+        }
+        if let Some(seen) = &mut self.observed
+            && let Some(live) = &mut Arc::make_mut(seen).live
+        {
+            live.value = outline(&live.value);
+            live.managers = Vec::new();
+        }
+        self
+    }
+}
+
+fn outline(object: &Value) -> Value {
+    let mut outline = Value::Object(serde_json::Map::new());
+    for path in SHOWN {
+        if let Some(found) = path.iter().try_fold(object, |at, key| at.get(key)) {
+            let place = path.iter().fold(&mut outline, |at, key| &mut at[*key]);
+            *place = found.clone();
+        }
+    }
+    outline
 }
 
 /// A step whose gates were all checked and are open. Only `ClusterPlan::open_step` makes one, and only this is written.

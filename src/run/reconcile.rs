@@ -216,7 +216,12 @@ impl Reconciler {
                 }
                 _ => {}
             }
-            plans.insert(key.clone(), plan);
+            // Of a large fleet few plans write; the others are not held whole meanwhile.
+            let is_to_be_written = plan.open_step().is_some();
+            plans.insert(
+                key.clone(),
+                if is_to_be_written { plan } else { plan.kept() },
+            );
         }
         let writer = &self.writer;
         let writes: Vec<BoxFuture<'_, Answer>> = plans
@@ -253,7 +258,10 @@ impl Reconciler {
                 }
             }
         }
-        pass.clusters = plans.into_values().map(Arc::new).collect();
+        pass.clusters = plans
+            .into_values()
+            .map(|plan| Arc::new(plan.kept()))
+            .collect();
     }
 }
 
