@@ -69,7 +69,7 @@ pub fn files(settings: &Settings, paths: &[PathBuf], schemas: Schemas) -> anyhow
 /// Git first, since it costs nothing; then the live side. The server's own definition of an SGCluster is the rule.
 pub async fn survey(settings: &Settings, asked: &[Key]) -> anyhow::Result<(Survey, Client)> {
     let mut source = source(settings, Schemas::default())?;
-    tokio::task::block_in_place(|| source.read())?;
+    tokio::task::block_in_place(|| source.has_news())?;
     let client = client(settings).await?;
     source.hold_against(of_server(&client, Schemas::default()).await);
     let desired = tokio::task::block_in_place(|| source.read())?;

@@ -115,17 +115,12 @@ impl Daemon {
     /// Reads Git again and marks what has changed since.
     async fn reload(&mut self) {
         let known = self.desired.clone();
-        let read = tokio::task::block_in_place(|| self.source.read());
-        let is_news = read
-            .as_ref()
-            .is_ok_and(|read| known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, read)));
-        let read = if is_news {
+        let has_news = tokio::task::block_in_place(|| self.source.has_news());
+        if has_news.is_ok_and(|news| news) {
             // The server may have been upgraded since the last commit; in the steady state it is not asked.
             self.renew_schemas().await;
-            tokio::task::block_in_place(|| self.source.read())
-        } else {
-            read
-        };
+        }
+        let read = tokio::task::block_in_place(|| self.source.read());
         self.counters.read(read.is_ok());
         let desired = match read {
             Ok(desired) => desired,

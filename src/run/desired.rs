@@ -35,6 +35,11 @@ impl DesiredReader {
         self.readings.clear();
     }
 
+    /// Whether no file of the snapshot that was read last was passed over.
+    pub fn has_read_all(&self, snapshot: &Snapshot) -> bool {
+        self.readings.len() == snapshot.files.len()
+    }
+
     /// What the snapshot asks for. A file that cannot be read is named in it, and holds nothing else up.
     pub fn read(&mut self, repository: &Repository, snapshot: &Snapshot) -> Desired {
         let mut readings = HashMap::with_capacity(snapshot.files.len());
