@@ -4,6 +4,7 @@ use std::error::Error;
 
 use crate::edge::apiserver::{ConnectError, Failure, ReadClusterError};
 use crate::edge::git::{OpenRepositoryError, ReadRevisionError};
+use crate::edge::web::ServePageError;
 use crate::model::key::Key;
 use crate::run::survey::SurveyError;
 use crate::show::escape::for_terminal;
@@ -15,6 +16,11 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<ReadClusterError>() {
         return read_cluster(error);
+    }
+    if let Some(ServePageError::Listen { .. }) = error.downcast_ref() {
+        return Some(
+            "name another address with --listen, such as 127.0.0.1:0 for any free port".into(),
+        );
     }
     // Transparent errors hide what they hold from the chain.
     match error.downcast_ref::<SurveyError>() {
@@ -69,7 +75,7 @@ fn read_cluster(error: &ReadClusterError) -> Option<String> {
             Failure::NotInstalled { .. } => {
                 Some("install the StackGres operator, which brings its definitions".into())
             }
-            Failure::Forbidden { .. } => {
+            Failure::Forbidden { .. } | Failure::Answered { code: 403, .. } => {
                 Some("deploy/ holds the permissions that Lockstep needs".into())
             }
             Failure::Unauthorized | Failure::Credentials { .. } => {

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use crate::config::Color;
+use crate::show::escape;
 use crate::show::palette::Palette;
 
 /// The command could not do its work.
@@ -30,7 +31,7 @@ pub fn data(text: &str) -> anyhow::Result<()> {
 
 /// Writes JSON as data.
 pub fn json(value: &serde_json::Value) -> anyhow::Result<()> {
-    data(&format!("{value:#}\n"))
+    data(&escape::for_json(&format!("{value:#}\n")))
 }
 
 /// Colours for data; `anstream` takes them away again where standard output does not show them.
@@ -84,7 +85,7 @@ pub fn failure(error: &anyhow::Error) -> ExitCode {
         text.push_str(&words);
         before = words;
     }
-    aside(&crate::show::escape::for_terminal(&text));
+    aside(&escape::for_terminal(&text));
     if let Some(hint) = error.chain().find_map(super::hint::of) {
         aside(&format!("  hint: {hint}"));
     }

@@ -112,6 +112,25 @@ pub fn as_markdown_block(language: &str, content: &str) -> String {
     format!("{fence}{language}\n{content}{end}{fence}\n")
 }
 
+/// JSON that means the same and acts on no terminal: what deceives can stand only in its strings, and is written as `\uXXXX`.
+pub fn for_json(json: &str) -> Cow<'_, str> {
+    let acts = |character: char| character != '\n' && is_deceptive(character);
+    if !json.contains(acts) {
+        return Cow::Borrowed(json);
+    }
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        if acts(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
 /// The message of a GitHub workflow command (`::error file=F,line=1::MESSAGE`).
 pub fn for_github_command(text: &str) -> String {
     let text = text
@@ -232,5 +251,17 @@ mod tests {
             "50%25 of%0A::set-output name=x::y"
         );
         assert_eq!(for_github_property("a,b:c"), "a%2Cb%3Ac");
+    }
+
+    #[test]
+    fn json_means_the_same_and_acts_on_nothing() {
+        let value = serde_json::json!({"a": "\u{9b}31m \u{202e}x \u{e0001} \n ü"});
+        let text = format!("{value:#}\n");
+        let shown = for_json(&text);
+        assert!(!shown.contains(|c| c != '\n' && is_deceptive(c)), "{shown}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+            value
+        );
     }
 }

@@ -204,6 +204,12 @@ impl Running {
         false
     }
 
+    /// Every line until now.
+    pub fn so_far(&mut self) -> &[String] {
+        self.seen.extend(self.lines.try_iter());
+        &self.seen
+    }
+
     /// SIGKILL: nothing is said, nothing tidied up.
     pub fn kill(&mut self) {
         drop(self.child.kill());

@@ -68,6 +68,10 @@ impl Failure {
                 404 => Self::NotInstalled {
                     resource: watched.resource(),
                 },
+                // A proxy's JSON, which is no status.
+                0 => Self::Unreadable {
+                    why: "it is neither what was asked for nor a reason".into(),
+                },
                 code => Self::Answered {
                     code,
                     text: redact(&status.message),
