@@ -17,6 +17,7 @@ use crate::decide::references::{Unapplied, references, unapplied};
 use crate::decide::sighting::Moment;
 use crate::edge::apiserver::{WriteError, Writer};
 use crate::model::desired::{Desired, Supporting};
+use crate::model::field::FieldPath;
 use crate::model::key::{Key, Kind};
 use crate::model::observed::LiveObject;
 use crate::model::plan::{Change, ClusterPlan, Difference, State, SupportingPlan, Written};
@@ -334,6 +335,13 @@ fn setback(error: &WriteError) -> Setback {
 }
 
 fn differing(plan: &SupportingPlan) -> Vec<Change> {
+    if plan.live.is_none() {
+        return vec![Change {
+            path: FieldPath::root(),
+            from: None,
+            to: Some((*plan.declared).clone()),
+        }];
+    }
     let change = |difference: &Difference| Change {
         path: difference.path.clone(),
         from: difference.live.clone(),

@@ -225,6 +225,9 @@ pub fn in_words(changes: &[Change]) -> String {
 
 /// `spec.replication.mode: async → sync-all`; unescaped, secrets masked.
 pub fn changed(change: &Change) -> String {
+    if change.path == FieldPath::root() && change.from.is_none() {
+        return "created".into();
+    }
     let (from, to) = masked_pair(&change.path, change.from.as_ref(), change.to.as_ref());
     let path = if change.path == FieldPath::root() {
         "the whole object".to_owned()
