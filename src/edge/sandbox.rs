@@ -73,7 +73,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Asked before each write of an object itself.
     pub admission: Option<Arc<dyn Admission>>,
-    /// How many changes of each kind a watch can go back.
+    /// How many changes of each kind a watch can go back. Each is kept as a parsed object, some 20 KB, so this bounds what a
+    /// sandbox takes that runs for days.
     pub history: usize,
     /// How long a watch that asked for bookmarks stays silent.
     pub bookmark_every: Duration,
@@ -84,7 +85,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             admission: None,
-            history: 10_000,
+            history: 1_000,
             bookmark_every: Duration::from_secs(60),
         }
     }
