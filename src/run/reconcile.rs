@@ -26,6 +26,9 @@ use crate::show::plan::in_words;
 
 /// Writes under way at a time; the API server's own limit for one client is higher.
 const CONCURRENT: usize = 8;
+/// Clusters that are planned, written and kept together. A commit may change the whole fleet: what is only needed to write
+/// is held of so many at a time, and each is planned shortly before it is written.
+const TOGETHER: usize = 64;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
@@ -86,8 +89,10 @@ impl Reconciler {
         let mut pass = Pass::default();
         let wanted = self.referred_to(desired, clusters, supporting);
         let held = self.carry_supporting(&wanted, &mut pass).await;
-        self.carry_clusters(desired, clusters, &held, &mut pass)
-            .await;
+        let keys: Vec<&Key> = clusters.iter().collect();
+        for keys in keys.chunks(TOGETHER) {
+            self.carry_clusters(desired, keys, &held, &mut pass).await;
+        }
         let now = self.observer.now();
         let setbacks = self
             .setbacks
@@ -198,13 +203,13 @@ impl Reconciler {
     async fn carry_clusters(
         &mut self,
         desired: &Desired,
-        keys: &BTreeSet<Key>,
+        keys: &[&Key],
         held: &Unapplied,
         pass: &mut Pass,
     ) {
         let now = self.observer.now();
         let mut plans = BTreeMap::new();
-        for key in keys {
+        for &key in keys {
             let Some(mut plan) = self.observer.plan(desired, key, held) else {
                 continue;
             };
@@ -259,10 +264,8 @@ impl Reconciler {
                 }
             }
         }
-        pass.clusters = plans
-            .into_values()
-            .map(|plan| Arc::new(plan.kept()))
-            .collect();
+        let plans = plans.into_values().map(|plan| Arc::new(plan.kept()));
+        pass.clusters.extend(plans);
     }
 }
 
