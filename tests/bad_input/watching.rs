@@ -69,11 +69,11 @@ fn a_cluster_whose_file_is_deleted_is_reported_and_never_deleted() {
     let (repo, mut daemon) = started(&server, &[]);
     repo.remove("clusters/two.yaml");
     repo.commit("without two");
-    let told = daemon.line("not declared any more; left as it is");
-    assert!(
-        told.contains(&format!("cluster={}/two", server.namespace)),
-        "{told}"
-    );
+    // A server that is shared may hold others that nobody declares any more.
+    daemon.line(&format!(
+        "not declared any more; left as it is cluster={}/two",
+        server.namespace
+    ));
     goes_on(&server, &repo, "three");
     assert!(server.cluster("two").is_some());
 }
