@@ -86,6 +86,9 @@ enum Command {
         /// Revision that holds the change [default: --revision, or the checked-out branch]
         #[arg(long, value_name = "REV")]
         head: Option<String>,
+        /// Generation of the StackGres definitions to check against
+        #[arg(long, value_enum, default_value_t = check::StackGres::Current, value_name = "VERSION")]
+        stackgres: check::StackGres,
         /// Form of the answer
         #[arg(short, long, value_enum, default_value_t = ReviewOutput::Markdown)]
         output: ReviewOutput,
@@ -120,6 +123,14 @@ enum ReviewOutput {
     Markdown,
     Json,
     Sarif,
+}
+
+/// How much faster than life a simulation runs.
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if (0.1..=1000.0).contains(&factor) => Ok(factor),
+        _ => Err(format!("`{text}` is not a factor between 0.1 and 1000")),
+    }
 }
 
 /// How a command that could do its work ended.
@@ -195,9 +206,12 @@ async fn command(cli: Cli) -> anyhow::Result<Ending> {
             ask::status(&settings, &clusters.clusters, output).await
         }
         Command::Check(arguments) => check::check(&settings, &arguments),
-        Command::Review { base, head, output } => {
-            check::review(&settings, &base, head.as_deref(), output)
-        }
+        Command::Review {
+            base,
+            head,
+            stackgres,
+            output,
+        } => check::review(&settings, &base, head.as_deref(), stackgres, output),
         Command::Sandbox(arguments) => sandbox::sandbox(arguments, &cli.flags).await,
     }
 }

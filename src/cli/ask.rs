@@ -99,7 +99,7 @@ pub fn tell_refusals(report: &Report) {
     for finding in report
         .findings
         .iter()
-        .filter(|finding| finding.level == Level::Error)
+        .filter(|finding| finding.level == Level::Error || finding.id == "not-declared")
     {
         output::aside(show::findings::lines(finding, "", &palette()).trim_end());
     }

@@ -76,9 +76,10 @@ pub fn review(
     settings: &Settings,
     base: &str,
     head: Option<&str>,
+    stackgres: StackGres,
     form: ReviewOutput,
 ) -> anyhow::Result<Ending> {
-    let mut source = open::source(settings, Schemas::of(Generation::Current))?;
+    let mut source = open::source(settings, Schemas::of(stackgres.generation()))?;
     let review =
         tokio::task::block_in_place(|| crate::run::review::review(&mut source, base, head))?;
     let found: Vec<&Finding> = review

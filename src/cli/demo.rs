@@ -20,9 +20,9 @@ pub struct Arguments {
     /// Play one story without a person, and end
     #[arg(long)]
     pub once: bool,
-    /// Simulated seconds in a real one
-    #[arg(long, default_value_t = 20.0, value_name = "FACTOR")]
-    speed: f64,
+    /// Simulated seconds in a real one [default: 5, with --once 20]
+    #[arg(long, value_name = "FACTOR", value_parser = super::speed)]
+    speed: Option<f64>,
 }
 
 /// A scene of the story that takes longer has gone wrong.
@@ -30,13 +30,13 @@ const SCENE: Duration = Duration::from_secs(50);
 
 pub async fn demo(arguments: &Arguments, flags: &Flags) -> anyhow::Result<Ending> {
     if arguments.once {
-        return story(arguments.speed).await;
+        return story(arguments.speed.unwrap_or(20.0)).await;
     }
     let listen = flags
         .listen
         .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
     let settings = |listen| Settings {
-        speed: arguments.speed,
+        speed: arguments.speed.unwrap_or(5.0),
         listen: Some(listen),
         mode: "async",
     };

@@ -28,6 +28,9 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
         Some(SurveyError::FindManifest {
             nearest, unread, ..
         }) => return find_manifest(nearest.as_ref(), unread),
+        Some(SurveyError::FindNamespace { .. }) => {
+            return Some("leave out --namespace to see every cluster that is declared".into());
+        }
         None => {}
     }
     if let Some(error) = error.downcast_ref::<OpenRepositoryError>() {

@@ -24,7 +24,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Simulate::Stackgres)]
     simulate: Simulate,
     /// Simulated seconds in a real one
-    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = super::speed)]
     speed: f64,
     /// Generation of the StackGres definitions
     #[arg(long, value_enum, default_value_t = StackGres::Current, value_name = "VERSION")]

@@ -118,7 +118,7 @@ pub fn leader_live(evidence: &Evidence<'_>) -> Verdict {
         ));
     }
     unknown(format!(
-        "needs a second look: {name} was not seen to renew its lock yet"
+        "needs another look: {name} was not seen to renew its lock yet"
     ))
 }
 
@@ -141,7 +141,7 @@ pub fn config_in_force(evidence: &Evidence<'_>) -> Verdict {
     }
     if evidence.sighting.loops <= evidence.sighting.config_loop {
         return unknown(
-            "needs another look: no leader loop was seen since Patroni's configuration",
+            "needs another look: no leader loop was seen since Patroni's configuration was written",
         );
     }
     open("Patroni's configuration is the live object's, and a loop has run with it")
@@ -170,9 +170,17 @@ pub fn sync_satisfied(evidence: &Evidence<'_>, standbys: u32) -> Verdict {
         ));
     }
     if sync.standbys.len() < standbys as usize {
+        let missing: Vec<&str> = evidence
+            .seen
+            .seen_members()
+            .iter()
+            .map(|member| member.name.as_str())
+            .filter(|name| *name != leader.name && !sync.lists(name))
+            .collect();
         return closed(format!(
-            "/sync lists {} of {standbys} standbys",
-            sync.standbys.len()
+            "/sync lists {} of {standbys} standbys, without {}",
+            sync.standbys.len(),
+            missing.join(", ")
         ));
     }
     for name in &sync.standbys {
@@ -433,6 +441,7 @@ pub fn operator_caught_up(evidence: &Evidence<'_>) -> Verdict {
         Seen::Value(Some(set)) if !set.is_observed => {
             closed("the StatefulSet's last change is not observed yet")
         }
+        Seen::Value(Some(set)) if set.replicas == 1 => open("the StatefulSet asks for 1 Pod"),
         Seen::Value(Some(set)) => open(format!("the StatefulSet asks for {} Pods", set.replicas)),
     }
 }

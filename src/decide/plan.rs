@@ -20,7 +20,9 @@ use crate::model::field::FieldPath;
 use crate::model::finding::{Finding, Level};
 use crate::model::key::Key;
 use crate::model::observed::{LiveObject, ObservedCluster};
-use crate::model::plan::{ClusterPlan, Difference, ForceVerdict, GateId, State, Step, Verdict};
+use crate::model::plan::{
+    ClusterPlan, Difference, ForceVerdict, Gate, GateId, State, Step, Verdict,
+};
 
 /// What Git says of a cluster.
 #[derive(Debug, Clone, Copy)]
@@ -211,13 +213,25 @@ fn take(plan: &mut ClusterPlan, route: Route, first: Grounds<'_>) {
     };
 }
 
-/// The reason to show where several gates hold: a closed one before one that is merely not known yet.
+/// The reason to show where several gates hold: a closed one before one that is merely not known yet, and among those the
+/// one that explains the others: what it refers to, the leader, a standby that does not move.
 fn held_by(step: &Step) -> String {
-    let closed = step
-        .holding()
-        .find(|gate| matches!(gate.verdict, Verdict::Closed(_)));
-    closed
-        .or_else(|| step.holding().next())
+    let rank = |gate: &&Gate| {
+        let explains = match gate.id {
+            GateId::ReferencesApplied | GateId::LeaderLive => 0,
+            GateId::Mark => 1,
+            GateId::ConfigInForce
+            | GateId::SyncSatisfied
+            | GateId::MembersHealthy
+            | GateId::NothingElseRunning
+            | GateId::OperatorCaughtUp
+            | GateId::Promotable
+            | GateId::LeaderStays => 2,
+        };
+        (!matches!(gate.verdict, Verdict::Closed(_)), explains)
+    };
+    let first = step.holding().min_by_key(rank);
+    first
         .map(|gate| gate.verdict.reason().to_owned())
         .unwrap_or_default()
 }
@@ -304,7 +318,9 @@ pub enum Setback {
     Conflict,
     /// It may succeed later by itself.
     Retry(String),
-    /// It will not: a person has to act.
+    /// Something it needs is missing on the server: a person has to act, and trying again shows whether they have.
+    Missing(String),
+    /// It will not: a person has to change the document.
     Refused(String),
 }
 
@@ -316,7 +332,7 @@ pub fn set_back(state: &mut State, because: &mut Option<String>, setback: &Setba
             *state = State::Waiting;
             *because = Some(why.clone());
         }
-        Setback::Refused(why) => {
+        Setback::Missing(why) | Setback::Refused(why) => {
             *state = State::Blocked;
             *because = Some(why.clone());
         }

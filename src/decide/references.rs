@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::decide::compare::compare;
 use crate::decide::digest::{APPLIED, is_known, without_own_annotations};
 use crate::model::desired::Supporting;
+use crate::model::finding::Finding;
 use crate::model::key::{Key, Kind};
 use crate::model::manifest::Document;
 use crate::model::observed::LiveObject;
@@ -86,6 +87,15 @@ pub fn unapplied(plan: &SupportingPlan) -> Option<String> {
                 .unwrap_or_else(|| plan.state.word().to_owned()),
         ),
     }
+}
+
+/// A live cluster that was carried out once and that no manifest declares any more.
+pub fn not_declared(key: &Key) -> Finding {
+    let message =
+        format!("{key} is live and was applied by Lockstep, and no manifest declares it any more");
+    Finding::note("not-declared", message).of(key.clone()).help(
+        "it is left as it is: Lockstep never deletes a cluster, since that deletes its volumes",
+    )
 }
 
 /// Decides for one supporting object. `live` is `Err` where the live side could not be read.

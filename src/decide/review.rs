@@ -53,6 +53,10 @@ fn reviewed(key: &Key, base: &Desired, head: &Desired) -> Option<ReviewedCluster
             .or_else(|| refused.cloned())
             .unwrap_or_default(),
     };
+    // What was refused before in the same words is not this change's affair.
+    if refused.is_some() && refused == base.refused.get(key) {
+        return None;
+    }
     if let Some(findings) = refused {
         let error = findings
             .iter()

@@ -196,7 +196,7 @@ fn strict_waits_until_sync_lists_the_standbys_for_two_loops() {
     story.loops(1, &[]);
     assert_eq!(
         story.told(),
-        "waiting: needs a second look: c-0 was not seen to renew its lock yet\n\
+        "waiting: needs another look: c-0 was not seen to renew its lock yet\n\
          mode sync-all→strict-sync-all [2 synchronous standbys, strict]"
     );
     story.loops(1, &[]);

@@ -14,12 +14,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::decide::digest::APPLIED;
+use crate::decide::references::not_declared;
 use crate::edge::apiserver::Changes;
 use crate::edge::web::metrics::Counters;
 use crate::model::desired::Desired;
 use crate::model::finding::{Finding, Level};
 use crate::model::key::{Key, Kind};
-use crate::model::plan::{ClusterPlan, Report, State, SupportingPlan, Written};
+use crate::model::plan::{
+    ClusterPlan, ForceVerdict, Report, State, SupportingPlan, Verdict, Written,
+};
 use crate::run::reconcile::{Pass, Reconciler};
 use crate::run::rules::of_server;
 use crate::run::source::DesiredSource;
@@ -278,11 +281,7 @@ impl Daemon {
             .map(|retry| Instant::now() + retry.since(now).max(Duration::from_millis(50)));
         for plan in pass.clusters {
             let before = self.clusters.get(&plan.key);
-            let is_told = |before: &Arc<ClusterPlan>| {
-                before.state == plan.state
-                    && (plan.state != State::Refused || before.because == plan.because)
-            };
-            if !before.is_some_and(is_told) {
+            if !before.is_some_and(|before| is_told(before, &plan)) {
                 tell_state(&plan);
             }
             changed |= before != Some(&plan);
@@ -355,11 +354,7 @@ impl Daemon {
                 .iter()
                 .flat_map(|desired| desired.findings.iter().cloned()),
         );
-        findings.extend(self.orphans.iter().map(|key| {
-            Finding::note("not-declared", format!("{key} is live and was applied by Lockstep, and no manifest declares it any more"))
-                .of(key.clone())
-                .help("it is left as it is: Lockstep never deletes a cluster, since that deletes its volumes")
-        }));
+        findings.extend(self.orphans.iter().map(not_declared));
         self.reports.send_replace(Some(Arc::new(Report {
             source,
             clusters: self.clusters.values().cloned().collect(),
@@ -371,11 +366,33 @@ impl Daemon {
 }
 
 /// One line for a cluster whose state is news, with the place of what refuses it.
+/// Whether the log has said this already. A reason that only counts on is the same reason, and one that merely needs
+/// another look is none yet.
+fn is_told(before: &ClusterPlan, plan: &ClusterPlan) -> bool {
+    let gist = |plan: &ClusterPlan| -> String {
+        let because = plan.because.as_deref().unwrap_or_default();
+        because
+            .chars()
+            .filter(|letter| !letter.is_ascii_hexdigit())
+            .collect()
+    };
+    let is_judged = |plan: &ClusterPlan| {
+        plan.steps.first().is_none_or(|step| {
+            step.holding()
+                .any(|gate| matches!(gate.verdict, Verdict::Closed(_)))
+        })
+    };
+    before.state == plan.state && (gist(before) == gist(plan) || !is_judged(plan))
+}
+
 fn tell_state(plan: &ClusterPlan) {
-    let because = plan.because.as_deref().unwrap_or_default();
+    let because = plan.because.as_deref();
     let error = plan.findings.iter().find(|one| one.level == Level::Error);
     match (plan.state, error) {
         (State::Refused, Some(error)) => tell_error(Some(&plan.key), error),
+        (State::InSync, _) if plan.in_force.verdict == ForceVerdict::InForce => {
+            tracing::info!(cluster = %plan.key, because, "in-sync and in force");
+        }
         (state, _) => tracing::info!(cluster = %plan.key, because, "{state}"),
     }
 }

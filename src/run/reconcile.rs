@@ -191,9 +191,16 @@ impl Reconciler {
             Err(error) => {
                 let setback = setback(&error);
                 set_back(&mut plan.state, &mut plan.because, &setback);
-                let held = Held::next(self.supporting_setbacks.get(&id), setback, basis, now);
-                tracing::warn!(kind = %supporting.kind.kind, object = %supporting.key, %error, "not applied");
+                match &setback {
+                    Setback::Conflict => {
+                        tracing::debug!(object = %supporting.key, %error, "looked at again");
+                    }
+                    Setback::Retry(_) | Setback::Missing(_) | Setback::Refused(_) => {
+                        tracing::warn!(kind = %supporting.kind.kind, object = %supporting.key, %error, "not applied");
+                    }
+                }
                 pass.failed += 1;
+                let held = Held::next(self.supporting_setbacks.get(&id), setback, basis, now);
                 self.supporting_setbacks.insert(id, held);
                 plan
             }
@@ -244,7 +251,7 @@ impl Reconciler {
                 Ok(object) => {
                     self.setbacks.remove(&key);
                     self.observer.reader.remember(&object);
-                    tracing::info!(cluster = %key, step = %in_words(&written.changes), "written");
+                    tracing::info!(cluster = %key, step = in_words(&written.changes), "written");
                     pass.written.push(Arc::new(written));
                     // What the write left behind is what the report should show.
                     if let Some(plan) = self.observer.plan(desired, &key, held) {
@@ -253,7 +260,14 @@ impl Reconciler {
                 }
                 Err(error) => {
                     let setback = setback(&error);
-                    tracing::warn!(cluster = %key, %error, "not written");
+                    match &setback {
+                        Setback::Conflict => {
+                            tracing::debug!(cluster = %key, %error, "looked at again");
+                        }
+                        Setback::Retry(_) | Setback::Missing(_) | Setback::Refused(_) => {
+                            tracing::warn!(cluster = %key, %error, "not written");
+                        }
+                    }
                     pass.failed += 1;
                     if let Some(plan) = plans.get_mut(&key) {
                         let basis = basis(desired, plan);
@@ -288,10 +302,10 @@ impl Held {
         let delay = match (&setback, before) {
             (Setback::Conflict, _) => Duration::ZERO,
             (Setback::Refused(_), _) => LONGEST_RETRY,
-            (Setback::Retry(_), Some(before)) => {
+            (Setback::Retry(_) | Setback::Missing(_), Some(before)) => {
                 (before.delay * 2).clamp(FIRST_RETRY, LONGEST_RETRY)
             }
-            (Setback::Retry(_), None) => FIRST_RETRY,
+            (Setback::Retry(_) | Setback::Missing(_), None) => FIRST_RETRY,
         };
         Self {
             setback,
@@ -325,11 +339,12 @@ fn basis(desired: &Desired, plan: &ClusterPlan) -> Basis {
 fn setback(error: &WriteError) -> Setback {
     match error {
         WriteError::Conflict { .. } => Setback::Conflict,
-        WriteError::Refused { .. }
-        | WriteError::NotSent { .. }
-        | WriteError::Forbidden { .. }
+        WriteError::Refused { .. } | WriteError::NotSent { .. } => {
+            Setback::Refused(error.to_string())
+        }
+        WriteError::Forbidden { .. }
         | WriteError::NamespaceMissing { .. }
-        | WriteError::NotInstalled { .. } => Setback::Refused(error.to_string()),
+        | WriteError::NotInstalled { .. } => Setback::Missing(error.to_string()),
         WriteError::LockHeld { .. }
         | WriteError::WebhookDown { .. }
         | WriteError::Busy { .. }

@@ -10,10 +10,12 @@ use kube::Client;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::decide::digest::APPLIED;
 use crate::decide::evidence::IdleLeader;
-use crate::decide::references::{Unapplied, unapplied};
+use crate::decide::references::{Unapplied, not_declared, unapplied};
 use crate::edge::apiserver::{ReadClusterError, Reader, Scope};
 use crate::model::desired::Desired;
+use crate::model::finding::Finding;
 use crate::model::key::Key;
 use crate::model::plan::{ClusterPlan, Report, SupportingPlan};
 use crate::model::spelling::nearest;
@@ -24,6 +26,8 @@ const FIRST_LISTS: Duration = Duration::from_secs(30);
 
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
+    #[error("no manifest at {revision} names a cluster in the namespace {namespace}")]
+    FindNamespace { namespace: String, revision: String },
     #[error("no manifest of {} at {revision}", keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     FindManifest {
         keys: Vec<Key>,
@@ -59,6 +63,15 @@ impl Survey {
         asked: &[Key],
     ) -> Result<Self, SurveyError> {
         let keys = declared(&desired, asked)?;
+        if let (Some(namespace), true) = (
+            namespace,
+            keys.is_empty() && desired.unidentified.is_empty(),
+        ) {
+            return Err(SurveyError::FindNamespace {
+                namespace: namespace.to_owned(),
+                revision: desired.source.revision.clone(),
+            });
+        }
         let cancel = CancellationToken::new();
         let scope = Scope {
             namespace: namespace.map(str::to_owned),
@@ -112,8 +125,32 @@ impl Survey {
             clusters,
             supporting,
             written: Vec::new(),
-            findings: desired.findings.clone(),
+            findings: desired
+                .findings
+                .iter()
+                .cloned()
+                .chain(self.orphans())
+                .collect(),
         }
+    }
+
+    /// What is live, was carried out once, and is declared no more; nothing while a file cannot be understood.
+    fn orphans(&self) -> Vec<Finding> {
+        if self.is_narrowed || !self.desired.unidentified.is_empty() {
+            return Vec::new();
+        }
+        let reader = &self.observer.reader;
+        let was_carried_out = |key: &Key| {
+            let live = reader.observe(key).ok().and_then(|seen| seen.live);
+            live.is_some_and(|live| live.annotation(APPLIED).is_some())
+        };
+        let live = reader
+            .keys()
+            .into_iter()
+            .filter(|key| !self.keys.contains(key));
+        live.filter(was_carried_out)
+            .map(|key| not_declared(&key))
+            .collect()
     }
 
     fn supporting(&self) -> Vec<Arc<SupportingPlan>> {

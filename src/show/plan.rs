@@ -208,7 +208,9 @@ fn move_in_words(one: &Move) -> String {
 /// `asynchronous → 3 synchronous standbys`, or that it stays.
 pub fn durabilities(step: &Step) -> String {
     let (before, after) = (step.durability_before, step.durability_after);
-    if before == after {
+    if step.moves.contains(&Move::Create) {
+        format!("{after} to begin with")
+    } else if before == after {
         format!("stays {after}")
     } else {
         format!("{before} → {after}")

@@ -165,7 +165,8 @@ fn a_write_that_meets_another_is_planned_again_from_what_is() {
         |size: &str| cluster(&server.namespace, "c", 1, "{mode: async}").replace("10Gi", size);
     let repo = Repo::with(&[("c.yaml", &sized("1Gi"))]);
     patroni(&server, "c");
-    let mut daemon = server.daemon(&repo, &[]);
+    // An ordinary conflict is told only to whoever asks for details.
+    let mut daemon = server.daemon(&repo, &["-v"]);
     server.until("c", "carried out", settled);
     let busy = AtomicBool::new(true);
     std::thread::scope(|scope| {
