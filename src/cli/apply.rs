@@ -55,10 +55,7 @@ fn tell(pass: &Pass, told: &mut HashMap<Key, String>) {
                 format!("{}: {why}", plan.state)
             });
         // A reason that only counts seconds is the same reason.
-        let gist: String = line
-            .chars()
-            .filter(|letter| !letter.is_ascii_digit())
-            .collect();
+        let gist = format!("{} {}", plan.state, plan.gist());
         if told.insert(plan.key.clone(), gist.clone()) != Some(gist) {
             output::aside(&format!(
                 "{} {}",

@@ -181,6 +181,17 @@ fn a_frozen_standby_holds_the_switch_to_sync_all_and_says_where_it_stands() {
 }
 
 #[test]
+fn another_frozen_standby_is_news_and_a_longer_wait_is_none() {
+    let gist = |frozen: &str, loops: u64| {
+        let mut story = Story::of((4, all("async")), (4, all("sync-all")));
+        story.loops(loops, &[frozen]);
+        story.plan().gist()
+    };
+    assert_eq!(gist("c-2", 4), gist("c-2", 6));
+    assert_ne!(gist("c-1", 4), gist("c-2", 4));
+}
+
+#[test]
 fn one_standby_of_three_is_enough_for_sync_with_one_while_another_is_frozen() {
     let mut story = Story::of(
         (4, all("async")),

@@ -310,6 +310,18 @@ pub struct ClusterPlan {
 }
 
 impl ClusterPlan {
+    /// The reason without the numbers that count on by themselves (seconds, positions), to tell whether it is news. Names
+    /// keep theirs: another standby is another reason.
+    pub fn gist(&self) -> String {
+        let because = self.because.as_deref().unwrap_or_default();
+        let counts = |word: &&str| word.starts_with(|letter: char| letter.is_ascii_digit());
+        because
+            .split_whitespace()
+            .filter(|word| !counts(word))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
     /// The step that may be written now: the first one, when all its gates are open and nothing forbids writing.
     pub fn open_step(&self) -> Option<OpenStep<'_>> {
         match self.state {

@@ -369,20 +369,13 @@ impl Daemon {
 /// Whether the log has said this already. A reason that only counts on is the same reason, and one that merely needs
 /// another look is none yet.
 fn is_told(before: &ClusterPlan, plan: &ClusterPlan) -> bool {
-    let gist = |plan: &ClusterPlan| -> String {
-        let because = plan.because.as_deref().unwrap_or_default();
-        because
-            .chars()
-            .filter(|letter| !letter.is_ascii_hexdigit())
-            .collect()
-    };
     let is_judged = |plan: &ClusterPlan| {
         plan.steps.first().is_none_or(|step| {
             step.holding()
                 .any(|gate| matches!(gate.verdict, Verdict::Closed(_)))
         })
     };
-    before.state == plan.state && (gist(before) == gist(plan) || !is_judged(plan))
+    before.state == plan.state && (before.gist() == plan.gist() || !is_judged(plan))
 }
 
 fn tell_state(plan: &ClusterPlan) {

@@ -65,23 +65,6 @@ pub enum WriteError {
     NotSent { object: String, text: String },
 }
 
-impl WriteError {
-    /// Whether trying the same again is of no use until a person has changed something.
-    pub fn is_refusal(&self) -> bool {
-        match self {
-            Self::Refused { .. } | Self::NotSent { .. } => true,
-            Self::Conflict { .. }
-            | Self::LockHeld { .. }
-            | Self::WebhookDown { .. }
-            | Self::Forbidden { .. }
-            | Self::NamespaceMissing { .. }
-            | Self::NotInstalled { .. }
-            | Self::Busy { .. }
-            | Self::Unreachable { .. } => false,
-        }
-    }
-}
-
 /// The only thing that changes a cluster. Given to `run::reconcile` and nobody else.
 #[derive(Clone)]
 pub struct Writer {
