@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +41,15 @@ pub type Reports = watch::Sender<Option<Arc<Report>>>;
 /// Runs until cancelled.
 pub async fn daemon(mut daemon: Daemon, interval: Duration, cancel: CancellationToken) {
     let mut commits = tokio::task::block_in_place(|| daemon.source.repository().watch(interval));
+    // A watch of its own task: what goes on in a busy fleet must not keep a commit from being noticed.
+    let committed = Arc::new(Notify::new());
+    let notice = Arc::clone(&committed);
+    tokio::spawn(cancel.clone().run_until_cancelled_owned(async move {
+        loop {
+            commits.changed().await;
+            notice.notify_one();
+        }
+    }));
     let reader = daemon.reconciler.observer.reader.clone();
     if let Err(error) = reader.synced(FIRST_LISTS).await {
         tracing::warn!(%error, "the cluster cannot be read; going on when it can");
@@ -53,7 +62,7 @@ pub async fn daemon(mut daemon: Daemon, interval: Duration, cancel: Cancellation
         let retry = daemon.next_look();
         tokio::select! {
             () = cancel.cancelled() => return,
-            () = commits.changed() => daemon.reload().await,
+            () = committed.notified() => daemon.reload().await,
             changes = reader.changed() => daemon.take(changes).await,
             () = tokio::time::sleep_until(retry) => daemon.look_at_waiting(),
         }
