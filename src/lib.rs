@@ -48,12 +48,14 @@ pub mod decide {
     pub mod digest;
 
     // A cluster: what differs, in which order it is written, what must hold before each write, and what is in force.
+    pub mod approval;
     pub mod compare;
     pub mod durability;
     pub mod evidence;
     pub mod gate;
     pub mod plan;
     pub mod references;
+    pub mod roles;
     pub mod sighting;
     pub mod steps;
     pub mod transition;
@@ -62,9 +64,13 @@ pub mod decide {
     pub mod review;
 
     #[cfg(test)]
+    mod hazards;
+    #[cfg(test)]
     mod scene;
     #[cfg(test)]
     mod stories;
+    #[cfg(test)]
+    mod story;
 }
 
 /// Floor 2: words and pictures. Pure rendering of what was decided; every value is escaped for where it is shown.

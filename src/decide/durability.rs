@@ -3,17 +3,22 @@
 //! Durability as configured is the pair (strict, standbys). Which keys Patroni gets for a mode is the operator's table
 //! (`domain.md` §2.1); `*-all` is every replica, and nothing is synchronous with a single instance.
 
-use crate::model::cluster::{ClusterSpec, Mode};
+use crate::model::cluster::{ClusterSpec, Group, Mode, Role};
 use crate::model::observed::ObservedCluster;
 use crate::model::patroni::{MemberStatus, Seen, Synchronous};
 use crate::model::plan::{Durability, ForceVerdict, InForce};
 
 /// The part of an SGCluster that a transition moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shape {
     pub instances: u32,
     pub mode: Mode,
     pub sync_instances: Option<u32>,
+    /// The role of the members that are in no group.
+    pub role: Role,
+    pub groups: Vec<Group>,
+    /// It replicates from another cluster (`spec.replicateFrom`); Patroni then ignores synchronous mode.
+    pub follows: bool,
 }
 
 impl Shape {
@@ -22,11 +27,17 @@ impl Shape {
             instances: spec.instances,
             mode: spec.replication.mode,
             sync_instances: spec.replication.sync_instances,
+            role: spec.replication.role,
+            groups: spec.replication.groups.clone(),
+            follows: spec.replicates_from,
         }
     }
 
-    /// The durability this shape asks for.
-    pub fn asks(self) -> Durability {
+    /// The durability this shape asks for. Without instances, and while it follows another cluster, there is none.
+    pub fn asks(&self) -> Durability {
+        if self.instances == 0 || self.follows {
+            return NONE;
+        }
         let all = self.instances.saturating_sub(1);
         match self.mode {
             Mode::Async => NONE,
@@ -50,7 +61,7 @@ impl Shape {
     }
 
     /// The keys that the operator gives Patroni for this shape.
-    pub fn keys(self) -> Synchronous {
+    pub fn keys(&self) -> Synchronous {
         let asked = self.asks();
         Synchronous {
             on: asked.standbys > 0,
@@ -182,6 +193,9 @@ mod tests {
             instances,
             mode,
             sync_instances,
+            role: Role::HaRead,
+            groups: Vec::new(),
+            follows: false,
         }
     }
 
@@ -196,6 +210,14 @@ mod tests {
         assert_eq!(keys(3, Mode::StrictSync, Some(2)), (true, true, 2));
         assert_eq!(keys(4, Mode::SyncAll, Some(1)), (true, false, 3));
         assert_eq!(keys(4, Mode::StrictSyncAll, None), (true, true, 3));
+    }
+
+    #[test]
+    fn nothing_is_synchronous_without_instances_or_while_following_another_cluster() {
+        assert_eq!(shape(0, Mode::StrictSync, Some(2)).asks(), NONE);
+        let mut following = shape(3, Mode::SyncAll, None);
+        following.follows = true;
+        assert_eq!(following.asks(), NONE);
     }
 
     #[test]

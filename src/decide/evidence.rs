@@ -2,15 +2,26 @@
 //!
 //! What could not be read is unknown, and unknown never opens. Which judgement protects which step is `gate`'s affair.
 
+mod busy;
+mod mark;
+mod roles;
+mod stopped;
+
 use std::time::Duration;
 
-use serde_json::Value;
+pub use busy::{no_lock_or_operation, nothing_else_running};
+pub use mark::mark;
+pub use roles::{
+    NEVER_PROMOTABLE, keeps_promotable, leader_may_lead, leader_stays, listed, promotable,
+    roles_applied,
+};
+pub use stopped::last_leader;
 
 use crate::decide::durability::Shape;
-use crate::decide::sighting::{IDLE, Moment, Movement, Sighting};
+use crate::decide::sighting::{Moment, Sighting};
 use crate::model::cluster::ClusterSpec;
-use crate::model::observed::{LiveObject, Member, ObservedCluster, StatefulSet};
-use crate::model::patroni::{PatroniConfig, Seen};
+use crate::model::observed::{LiveObject, Member, ObservedCluster};
+use crate::model::patroni::{MemberStatus, PatroniConfig, Seen};
 use crate::model::plan::Verdict;
 
 /// A standby further behind than this is not ready to be waited for: one WAL segment.
@@ -100,6 +111,9 @@ pub fn leader_live(evidence: &Evidence<'_>) -> Verdict {
         return closed(format!("the Pod {name} is not labelled as leader"));
     }
     match &leader.status {
+        Some(Seen::Value(said)) if !said.is_of_known_format() => {
+            return unknown(unknown_format(name, said));
+        }
         Some(Seen::Value(said)) if said.is_running() => {}
         Some(Seen::Value(said)) => {
             return closed(format!("the leader {name} says it is {}", said.state));
@@ -128,12 +142,13 @@ pub fn config_in_force(evidence: &Evidence<'_>) -> Verdict {
         Ok(config) => config,
         Err(verdict) => return verdict,
     };
-    if config.standby_cluster {
-        return closed("the cluster follows another one, so synchronous mode is ignored");
+    if config.standby_cluster && !evidence.spec.replicates_from {
+        return closed("Patroni still follows another cluster, so synchronous mode is ignored");
     }
     let (has, wants) = (config.synchronous, Shape::of(evidence.spec).keys());
-    let same = has.on == wants.on
-        && (!wants.on || (has.strict == wants.strict && has.count == wants.count));
+    let same = config.standby_cluster
+        || has.on == wants.on
+            && (!wants.on || (has.strict == wants.strict && has.count == wants.count));
     if !same {
         return closed(
             "the operator has not given Patroni the live object's replication settings yet",
@@ -295,6 +310,9 @@ fn follows(standby: &Member, leader: &Member) -> Result<(), String> {
         Some(Seen::Unknown(why)) => return Err(format!("{name}: {why}")),
         Some(Seen::Value(said)) => said,
     };
+    if !said.is_of_known_format() {
+        return Err(unknown_format(name, said));
+    }
     if !said.is_running() {
         return Err(format!("{name} is {}", said.state));
     }
@@ -315,117 +333,42 @@ fn follows(standby: &Member, leader: &Member) -> Result<(), String> {
     Ok(())
 }
 
+fn unknown_format(name: &str, said: &MemberStatus) -> String {
+    match &said.version {
+        Some(version) => format!("{name} runs Patroni {version}, which is an unknown format"),
+        None => format!("{name} does not say its version of Patroni, so its format is unknown"),
+    }
+}
+
+/// On a Patroni that keeps waiting when strict is taken off with no standby there: one streams.
+pub fn unblocks(evidence: &Evidence<'_>) -> Verdict {
+    let leader = match leader(evidence) {
+        Ok(leader) => leader,
+        Err(verdict) => return verdict,
+    };
+    let Some(said) = leader.said() else {
+        return unknown(format!("the leader {} has not reported yet", leader.name));
+    };
+    if !said.keeps_waiting_without_strict() {
+        return open("Patroni lets go of writes when strict is taken off");
+    }
+    let follower = evidence
+        .seen
+        .seen_members()
+        .iter()
+        .find(|member| member.name != leader.name && follows(member, leader).is_ok());
+    let version = said.version.as_deref().unwrap_or("of an unknown version");
+    match follower {
+        Some(member) => open(format!("{} streams", member.name)),
+        None => closed(format!(
+            "no standby streams, and Patroni {version} keeps writes waiting when strict is taken off without one: bring one back, or commit mode async first"
+        )),
+    }
+}
+
 fn behind(evidence: &Evidence<'_>, standby: &Member) -> Option<u64> {
     let leader = evidence.seen.patroni.leader.value()?.optime?;
     Some(leader.0.saturating_sub(standby.said()?.received()?.0))
-}
-
-/// P4 for loosening: nothing that would refuse or undo the write.
-pub fn no_lock_or_operation(evidence: &Evidence<'_>) -> Verdict {
-    let live = evidence.live;
-    let annotation = |name: &str| {
-        live.annotation(&format!("stackgres.io/{name}"))
-            .filter(|text| !text.is_empty())
-    };
-    if let (Some(pod), Some(timeout)) = (annotation("lockPod"), annotation("lockTimeout")) {
-        // An unreadable timeout is taken as still running.
-        if timeout
-            .parse::<i64>()
-            .map_or(true, |timeout| evidence.unix < timeout)
-        {
-            return closed(format!("the cluster is locked by {pod}"));
-        }
-    }
-    let operation = live.value.pointer("/status/dbOps");
-    let upgrade = operation
-        .and_then(|section| section.get("majorVersionUpgrade"))
-        .is_some_and(|value| !value.is_null());
-    let name = operation
-        .and_then(|section| section.get("name"))
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    if upgrade || (!name.is_empty() && name != "__DBOPS_NOT_FOUND__") {
-        return closed(
-            format!("the operation {name} is running")
-                .replace("operation  is", "major version upgrade is"),
-        );
-    }
-    let operations = match &evidence.seen.operations {
-        Seen::Value(operations) => operations,
-        Seen::Unknown(why) => return unknown(why.clone()),
-    };
-    if let Some(operation) = operations.first() {
-        return closed(format!(
-            "{} {} ({}) has not ended",
-            operation.kind, operation.name, operation.op
-        ));
-    }
-    if annotation("reconciliation-pause") == Some("true") {
-        return closed(
-            "the operator's reconciliation is paused (stackgres.io/reconciliation-pause)",
-        );
-    }
-    open("no lock and no operation")
-}
-
-/// P4.
-pub fn nothing_else_running(evidence: &Evidence<'_>) -> Verdict {
-    let held = no_lock_or_operation(evidence);
-    if !held.is_open() {
-        return held;
-    }
-    let annotation = |name: &str| {
-        evidence
-            .live
-            .annotation(&format!("stackgres.io/{name}"))
-            .filter(|text| !text.is_empty())
-    };
-    if annotation("rollout").is_some() || annotation("rollout-dbops").is_some() {
-        return closed("a rollout is going on (stackgres.io/rollout)");
-    }
-    if let Some(request) = &evidence.seen.patroni.failover {
-        let to = request.member.as_deref().unwrap_or("any member");
-        return closed(format!("a switchover to {to} is asked for"));
-    }
-    match &evidence.seen.patroni.config {
-        Seen::Value(config) if config.paused => return closed("Patroni is paused"),
-        Seen::Value(_) => {}
-        Seen::Unknown(why) => return unknown(why.clone()),
-    }
-    if evidence
-        .seen
-        .patroni
-        .initialize
-        .as_deref()
-        .unwrap_or_default()
-        .is_empty()
-    {
-        return closed("the cluster is being initialized");
-    }
-    let rolling = |set: &Option<StatefulSet>| set.as_ref().is_some_and(|set| set.is_rolling);
-    if evidence.seen.stateful_set.value().is_some_and(rolling) {
-        return closed("the Pods are being replaced by a new revision");
-    }
-    if let Some(member) = evidence
-        .seen
-        .seen_members()
-        .iter()
-        .find(|member| member.terminating)
-    {
-        return closed(format!("{} is being stopped", member.name));
-    }
-    if let Some(member) = evidence
-        .seen
-        .seen_members()
-        .iter()
-        .find(|member| member.kept)
-    {
-        return closed(format!(
-            "the operator keeps {} through a scale-down",
-            member.name
-        ));
-    }
-    open("no lock, operation, switchover, pause or rollout")
 }
 
 /// P6.
@@ -444,135 +387,6 @@ pub fn operator_caught_up(evidence: &Evidence<'_>) -> Verdict {
         Seen::Value(Some(set)) if set.replicas == 1 => open("the StatefulSet asks for 1 Pod"),
         Seen::Value(Some(set)) => open(format!("the StatefulSet asks for {} Pods", set.replicas)),
     }
-}
-
-/// P7.
-pub fn promotable(evidence: &Evidence<'_>) -> Verdict {
-    let Some(sync) = evidence.seen.patroni.sync.value() else {
-        return unknown("/sync could not be read");
-    };
-    let fit = |member: &&Member| {
-        sync.lists(&member.name)
-            && !member.terminating
-            && member
-                .said()
-                .is_some_and(|said| !said.has_tag("nofailover") && !said.has_tag("nosync"))
-    };
-    match evidence.seen.seen_members().iter().find(fit) {
-        Some(member) => open(format!("{} may be promoted", member.name)),
-        None => closed("no standby in /sync may be promoted"),
-    }
-}
-
-/// The mark: so many standbys, the one that goes not counted, were seen to move.
-pub fn mark(evidence: &Evidence<'_>, standbys: u32, leaver: Option<&str>) -> Verdict {
-    if standbys == 0 {
-        return open("no commit waits for a standby");
-    }
-    let leader = evidence
-        .seen
-        .patroni
-        .leader
-        .value()
-        .and_then(|record| record.leader.as_deref());
-    let mut passed = Vec::new();
-    let mut idle = Vec::new();
-    let mut held = Vec::new();
-    let mut stuck = false;
-    for member in evidence.seen.seen_members().iter().filter(|member| {
-        Some(member.name.as_str()) != leader && Some(member.name.as_str()) != leaver
-    }) {
-        let name = member.name.as_str();
-        match evidence.sighting.movement(name, evidence.now) {
-            Movement::Passed => passed.push(name),
-            Movement::Idle { standing } => idle.push((name, standing)),
-            Movement::Underway { mark, position } => {
-                held.push(format!(
-                    "{name} is at {position} and has not passed {mark} yet"
-                ));
-            }
-            Movement::Stuck {
-                position,
-                leader,
-                standing,
-            } => {
-                stuck = true;
-                held.push(format!(
-                    "{name} has not moved past {position} for {} while the leader is at {leader}",
-                    seconds(standing)
-                ));
-            }
-            Movement::Silent => held.push(format!("{name} reports no position")),
-        }
-    }
-    let needed = standbys as usize;
-    if passed.len() >= needed {
-        return open(format!("{} passed the mark", passed.join(", ")));
-    }
-    if passed.len() + idle.len() >= needed {
-        let standing = idle
-            .iter()
-            .map(|(_, standing)| *standing)
-            .min()
-            .unwrap_or_default();
-        return idle_leader(evidence, standing);
-    }
-    let reason = if held.is_empty() {
-        format!("{} of {needed} standbys exist", passed.len())
-    } else {
-        held.join("; ")
-    };
-    if stuck {
-        closed(reason)
-    } else {
-        unknown(format!("needs another look: {reason}"))
-    }
-}
-
-fn idle_leader(evidence: &Evidence<'_>, standing: Duration) -> Verdict {
-    let loop_wait = evidence
-        .seen
-        .patroni
-        .config
-        .value()
-        .map_or(10, |config| config.loop_wait);
-    let quiet_loops = IDLE.as_secs().div_ceil(u64::from(loop_wait));
-    let quiet = evidence.sighting.idle_loops() >= quiet_loops;
-    if evidence.sighting.idle_loops() < 2 {
-        return unknown("needs another look: no standby was seen to move yet");
-    }
-    match evidence.idle_leader {
-        IdleLeader::Pass if quiet => open(format!(
-            "idle leader: no write for {}, so a frozen standby would not show and could hold commits",
-            seconds(standing)
-        )),
-        IdleLeader::Pass => unknown(format!(
-            "idle leader: no write for {}, so no standby can be seen to move (taken as idle after {} leader loops)",
-            seconds(standing),
-            quiet_loops
-        )),
-        IdleLeader::Hold => {
-            unknown("idle leader: nothing is written, so no standby can be seen to move")
-        }
-    }
-}
-
-/// Instances never go down through the leader's index: Lockstep does not switch over.
-pub fn leader_stays(evidence: &Evidence<'_>, leaver: &str) -> Verdict {
-    let leader = match leader(evidence) {
-        Ok(leader) => leader,
-        Err(verdict) => return verdict,
-    };
-    let beyond = leader
-        .index
-        .is_some_and(|index| index + 1 >= evidence.spec.instances);
-    if leader.name == leaver || beyond {
-        return closed(format!(
-            "{} is the leader: switch over to a member with a lower index first",
-            leader.name
-        ));
-    }
-    open(format!("{} leads and stays", leader.name))
 }
 
 /// Whether a Pod may matter to commits; true where this is not known.

@@ -5,6 +5,8 @@
 
 use crate::decide::durability::Shape;
 use crate::decide::evidence::{self, Evidence, Need};
+use crate::decide::roles::roles_of;
+use crate::model::cluster::Role;
 use crate::model::plan::{Gate, GateId, Move, Verdict};
 
 /// What the gates of one write are judged on.
@@ -51,15 +53,32 @@ fn references_applied(unapplied: &[String]) -> Verdict {
 /// What must hold before a write with this move.
 fn protecting(one: &Move) -> &'static [GateId] {
     use GateId::{
-        ConfigInForce, LeaderLive, LeaderStays, Mark, MembersHealthy, NothingElseRunning,
-        OperatorCaughtUp, Promotable, ReferencesApplied, SyncSatisfied,
+        ConfigInForce, LastLeader, LeaderLive, LeaderStays, Mark, MembersHealthy,
+        NothingElseRunning, OperatorCaughtUp, Promotable, ReferencesApplied, RolesApplied,
+        SyncSatisfied, Unblocks,
     };
     match one {
         Move::Record => &[],
         Move::Create => &[ReferencesApplied],
         Move::Settings => &[ReferencesApplied, NothingElseRunning],
-        Move::Spell => &[NothingElseRunning],
-        Move::Loosen | Move::Grow { .. } => &[LeaderLive, NothingElseRunning],
+        Move::Template {
+            after_replication: false,
+        } => &[ReferencesApplied, NothingElseRunning],
+        Move::Template {
+            after_replication: true,
+        } => &[
+            ReferencesApplied,
+            LeaderLive,
+            ConfigInForce,
+            SyncSatisfied,
+            NothingElseRunning,
+        ],
+        Move::Spell | Move::GiveRoles { .. } => &[NothingElseRunning],
+        Move::Loosen { from, to } if from.strict && !to.strict && to.standbys > 0 => {
+            &[LeaderLive, NothingElseRunning, Unblocks]
+        }
+        Move::Loosen { .. } | Move::Grow { .. } => &[LeaderLive, NothingElseRunning],
+        Move::Start { .. } => &[NothingElseRunning, LastLeader],
         Move::Climb { .. } => &[
             LeaderLive,
             ConfigInForce,
@@ -73,6 +92,7 @@ fn protecting(one: &Move) -> &'static [GateId] {
             ConfigInForce,
             SyncSatisfied,
             NothingElseRunning,
+            RolesApplied,
             Promotable,
             Mark,
         ],
@@ -82,32 +102,117 @@ fn protecting(one: &Move) -> &'static [GateId] {
             SyncSatisfied,
             MembersHealthy,
             NothingElseRunning,
+            RolesApplied,
             OperatorCaughtUp,
+            Promotable,
             Mark,
             LeaderStays,
         ],
+        Move::Stop { .. } => &[
+            LeaderLive,
+            ConfigInForce,
+            NothingElseRunning,
+            OperatorCaughtUp,
+            LeaderStays,
+        ],
+        Move::TakeRoles { .. } => &[
+            LeaderLive,
+            ConfigInForce,
+            NothingElseRunning,
+            RolesApplied,
+            Promotable,
+            LeaderStays,
+        ],
+        Move::Follow | Move::Lead => &[ReferencesApplied, LeaderLive, NothingElseRunning],
+    }
+}
+
+/// What a person can do about a gate that time did not open.
+pub fn remedy(id: GateId) -> &'static str {
+    match id {
+        GateId::ReferencesApplied => "mend the object that it refers to",
+        GateId::LeaderLive => "bring a leader back (patronictl list, kubectl describe pod)",
+        GateId::ConfigInForce | GateId::OperatorCaughtUp => {
+            "look at the operator and its events on the SGCluster (ClusterConfigFailed)"
+        }
+        GateId::SyncSatisfied | GateId::MembersHealthy | GateId::Mark => {
+            "restart or rebuild the standby (patronictl reinit), or commit a mode that does not need it"
+        }
+        GateId::Approved | GateId::LastLeader => "approve it in Git, or revert",
+        GateId::NothingElseRunning => "let it end, or end it",
+        GateId::RolesApplied => "look at the cluster-controller of that Pod",
+        GateId::Promotable => "give a standby in /sync the role ha or ha-read",
+        GateId::Unblocks => "bring a standby back, or commit mode async first",
+        GateId::LeaderStays => "switch over",
+    }
+}
+
+/// What of a move its gates are judged by.
+struct Asked<'m> {
+    standbys: u32,
+    /// The Pod that goes.
+    leaver: Option<&'m str>,
+    /// The roles of all members by index, once the step is done.
+    after: Vec<Role>,
+    /// How many instances are left in the end.
+    end: u32,
+}
+
+impl<'m> Asked<'m> {
+    fn of(one: &'m Move, evidence: &Evidence<'_>) -> Self {
+        let shape = Shape::of(evidence.spec);
+        let mut asked = Self {
+            standbys: shape.asks().standbys,
+            leaver: None,
+            after: roles_of(&shape),
+            end: shape.instances,
+        };
+        match one {
+            Move::Climb { standbys } | Move::AddStrict { standbys } => asked.standbys = *standbys,
+            Move::Remove {
+                member,
+                instances,
+                end,
+            } => {
+                asked.leaver = Some(member);
+                asked.after.truncate(*instances as usize);
+                asked.end = *end;
+            }
+            // The leader is the last to go, and nobody is left to look after.
+            Move::Stop { member: _ } => asked.end = 0,
+            Move::TakeRoles { members: _, roles } => asked.after.clone_from(roles),
+            Move::Create
+            | Move::Record
+            | Move::Settings
+            | Move::Template { .. }
+            | Move::GiveRoles { .. }
+            | Move::Loosen { .. }
+            | Move::Grow { .. }
+            | Move::Start { .. }
+            | Move::Follow
+            | Move::Lead
+            | Move::Spell => {}
+        }
+        asked
     }
 }
 
 fn judge(id: GateId, one: &Move, evidence: &Evidence<'_>) -> Verdict {
-    let stored = Shape::of(evidence.spec).asks().standbys;
-    let (standbys, leaver) = match one {
-        Move::Climb { standbys } | Move::AddStrict { standbys } => (*standbys, None),
-        Move::Remove { member, .. } => (stored, Some(member.as_str())),
-        Move::Create
-        | Move::Record
-        | Move::Settings
-        | Move::Loosen
-        | Move::Grow { .. }
-        | Move::Spell => (stored, None),
-    };
+    let Asked {
+        standbys,
+        leaver,
+        after,
+        end,
+    } = Asked::of(one, evidence);
     // A Pod that neither streams nor is listed protects nobody: its removal waits for no one's health.
     if let Some(leaver) = leaver
         && matches!(
             id,
             GateId::SyncSatisfied
                 | GateId::MembersHealthy
+                | GateId::RolesApplied
                 | GateId::OperatorCaughtUp
+                | GateId::Promotable
                 | GateId::Mark
         )
         && !evidence::streams_or_is_listed(evidence, leaver)
@@ -116,6 +221,8 @@ fn judge(id: GateId, one: &Move, evidence: &Evidence<'_>) -> Verdict {
     }
     match id {
         GateId::ReferencesApplied => references_applied(evidence.unapplied),
+        // Judged for the whole route, by `plan`.
+        GateId::Approved => Verdict::Later,
         GateId::LeaderLive => evidence::leader_live(evidence),
         GateId::ConfigInForce => evidence::config_in_force(evidence),
         GateId::SyncSatisfied => evidence::sync_satisfied(evidence, standbys),
@@ -123,14 +230,25 @@ fn judge(id: GateId, one: &Move, evidence: &Evidence<'_>) -> Verdict {
             evidence,
             leaver.map_or(Need::Standbys(standbys), Need::AllBut),
         ),
-        // Loosening is held only by what would refuse, undo or delay it.
-        GateId::NothingElseRunning if *one == Move::Loosen => {
+        // What frees writes, or only adds a right, is held only by what would refuse, undo or delay it.
+        GateId::NothingElseRunning
+            if matches!(one, Move::Loosen { .. } | Move::GiveRoles { .. }) =>
+        {
             evidence::no_lock_or_operation(evidence)
         }
         GateId::NothingElseRunning => evidence::nothing_else_running(evidence),
+        GateId::RolesApplied => evidence::roles_applied(evidence),
         GateId::OperatorCaughtUp => evidence::operator_caught_up(evidence),
-        GateId::Promotable => evidence::promotable(evidence),
+        GateId::Promotable if matches!(one, Move::AddStrict { .. }) => {
+            evidence::promotable(evidence)
+        }
+        GateId::Promotable => evidence::keeps_promotable(evidence, &after),
+        GateId::Unblocks => evidence::unblocks(evidence),
         GateId::Mark => evidence::mark(evidence, standbys, leaver),
-        GateId::LeaderStays => evidence::leader_stays(evidence, leaver.unwrap_or_default()),
+        GateId::LeaderStays if matches!(one, Move::TakeRoles { .. }) => {
+            evidence::leader_may_lead(evidence, &after)
+        }
+        GateId::LeaderStays => evidence::leader_stays(evidence, leaver.unwrap_or_default(), end),
+        GateId::LastLeader => evidence::last_leader(evidence),
     }
 }

@@ -4,14 +4,16 @@
 //! step is ever written; the next pass plans again from what is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::decide::approval::{self, APPROVE, APPROVED, Approval, used_up};
 use crate::decide::compare::{Comparison, compare};
 use crate::decide::digest::{APPLIED, APPLYING, is_known};
-use crate::decide::durability::in_force;
-use crate::decide::evidence::{Evidence, IdleLeader};
-use crate::decide::gate::{Grounds, gates_of};
+use crate::decide::durability::{Shape, in_force};
+use crate::decide::evidence::{self, Evidence, IdleLeader, NEVER_PROMOTABLE};
+use crate::decide::gate::{Grounds, gates_of, remedy};
 use crate::decide::sighting::{Moment, Sighting};
 use crate::decide::steps::{self, Route};
 use crate::model::cluster::ClusterSpec;
@@ -21,7 +23,7 @@ use crate::model::finding::{Finding, Level};
 use crate::model::key::Key;
 use crate::model::observed::{LiveObject, ObservedCluster};
 use crate::model::plan::{
-    ClusterPlan, Difference, ForceVerdict, Gate, GateId, State, Step, Verdict,
+    ClusterPlan, Difference, ForceVerdict, Gate, GateId, Move, State, Step, Verdict,
 };
 
 /// What Git says of a cluster.
@@ -123,7 +125,10 @@ fn plan_creation(plan: &mut ClusterPlan, desired: &DesiredCluster, unapplied: &[
     }];
     match steps::to_create(desired) {
         Err(why) => refuse(plan, &why),
-        Ok(route) => take(plan, route, Grounds::Absent { unapplied }),
+        Ok(route) => {
+            take(plan, route, Grounds::Absent { unapplied });
+            judge(plan);
+        }
     }
 }
 
@@ -168,10 +173,6 @@ fn plan_change(
         return;
     }
     plan.undone = undone(&plan.differences);
-    let route = match steps::to_change(desired, live, spec, &plan.differences) {
-        Ok(route) => route,
-        Err(why) => return refuse(plan, &why),
-    };
     let evidence = Evidence {
         seen,
         live,
@@ -182,12 +183,34 @@ fn plan_change(
         idle_leader: inputs.idle_leader,
         unapplied: inputs.unapplied,
     };
+    let listed = full_sync(&evidence);
+    let route = match steps::to_change(desired, live, spec, &plan.differences, listed.as_deref()) {
+        Ok(route) => route,
+        Err(why) => return refuse(plan, &why),
+    };
     plan.state = if applying {
         State::InTransition
     } else {
         State::Pending
     };
+    let change = approval::Change {
+        key: inputs.key,
+        base: applied,
+        target: &desired.digest,
+    };
+    let used = live.annotation(APPROVED);
+    let approval = change.approval(&desired.document.value, used, inputs.unix);
+    let about = route.to_approve();
     take(plan, route, Grounds::Live(&evidence));
+    hold_for_approval(plan, about, &approval, used, inputs.unix);
+    settle(plan, inputs, &desired.digest);
+}
+
+/// The standbys in `/sync`, once it lists as many as are asked for: before that, who will be in it is not known.
+fn full_sync(evidence: &Evidence<'_>) -> Option<Vec<u32>> {
+    let asked = Shape::of(evidence.spec).asks().standbys;
+    let listed = evidence::listed(evidence).ok()?;
+    (asked > 0 && listed.len() >= asked as usize).then_some(listed)
 }
 
 /// Puts the route into the plan: the first step's gates judged, the others' to be judged later.
@@ -199,23 +222,157 @@ fn take(plan: &mut ClusterPlan, route: Route, first: Grounds<'_>) {
     for (index, step) in plan.steps.iter_mut().enumerate() {
         step.gates = gates_of(&step.moves, if index == 0 { first } else { Grounds::Later });
     }
+}
+
+/// The approval is a gate of every step up to the one that needs it: nothing is begun that may not be ended. That one
+/// records it as used. A start is asked for one only where it is not known that the first member's volume is the newest.
+fn hold_for_approval(
+    plan: &mut ClusterPlan,
+    about: Option<(usize, String)>,
+    approval: &Approval,
+    used: Option<&str>,
+    unix: i64,
+) {
+    let record = |step: &mut Step| {
+        if let Approval::Given { value, .. } = approval {
+            steps::with_approval(step, &used_up(used, value, unix));
+        }
+    };
+    for step in &mut plan.steps {
+        let mut gates = step.gates.iter_mut();
+        if let Some(gate) = gates.find(|gate| gate.id == GateId::LastLeader)
+            && matches!(gate.verdict, Verdict::Closed(_) | Verdict::Unknown(_))
+        {
+            gate.verdict = approval_verdict(approval, gate.verdict.reason());
+            record(step);
+        }
+    }
+    let Some((last, about)) = about else { return };
+    for step in &mut plan.steps[..=last] {
+        step.gates.push(Gate {
+            id: GateId::Approved,
+            verdict: approval_verdict(approval, &about),
+        });
+        step.gates.sort_by_key(|gate| gate.id);
+    }
+    record(&mut plan.steps[last]);
+}
+
+fn approval_verdict(approval: &Approval, about: &str) -> Verdict {
+    match approval {
+        Approval::Given { until, .. } => Verdict::Open(format!("approved in Git until {until}")),
+        Approval::Needed { write, why } => {
+            let why = why
+                .as_ref()
+                .map(|why| format!("; {why}"))
+                .unwrap_or_default();
+            Verdict::Closed(format!(
+                "{about}{why}: to approve it, write the annotation {APPROVE}: {write} into the manifest"
+            ))
+        }
+    }
+}
+
+/// The state that the first step's gates make, and how long it has been so.
+fn settle(plan: &mut ClusterPlan, inputs: &Inputs<'_>, digest: &str) {
+    judge(plan);
+    if plan.state != State::Waiting {
+        return;
+    }
+    let Some(step) = plan.steps.first() else {
+        return;
+    };
+    let waited = inputs.sighting.waited(&signature(step, digest), inputs.now);
+    if waited < limit(step) {
+        return;
+    }
+    let Some(holds) = first_to_tell(step) else {
+        return;
+    };
+    plan.because = Some(format!(
+        "for {}: {}; {}",
+        minutes(waited),
+        holds.verdict.reason(),
+        remedy(holds.id)
+    ));
+    plan.state = State::Blocked;
+}
+
+fn judge(plan: &mut ClusterPlan) {
     let Some(first) = plan.steps.first().filter(|first| !first.is_open()) else {
         return;
     };
     // What only a person can open is told before what time may open.
-    let for_a_person = first
-        .gates
-        .iter()
-        .find(|gate| gate.id == GateId::LeaderStays && matches!(gate.verdict, Verdict::Closed(_)));
-    (plan.state, plan.because) = match for_a_person {
-        Some(gate) => (State::Blocked, Some(gate.verdict.reason().to_owned())),
-        None => (State::Waiting, Some(held_by(first))),
+    let for_a_person = first.gates.iter().find(|gate| is_for_a_person(gate));
+    (plan.state, plan.because) = match for_a_person.or_else(|| first_to_tell(first)) {
+        Some(gate) if is_for_a_person(gate) => {
+            (State::Blocked, Some(gate.verdict.reason().to_owned()))
+        }
+        Some(gate) => (State::Waiting, Some(gate.verdict.reason().to_owned())),
+        None => (State::Waiting, None),
     };
 }
 
-/// The reason to show where several gates hold: a closed one before one that is merely not known yet, and among those the
-/// one that explains the others: what it refers to, the leader, a standby that does not move.
-fn held_by(step: &Step) -> String {
+fn is_for_a_person(gate: &Gate) -> bool {
+    let Verdict::Closed(reason) = &gate.verdict else {
+        return false;
+    };
+    match gate.id {
+        GateId::Approved | GateId::LeaderStays | GateId::LastLeader | GateId::Unblocks => true,
+        GateId::Promotable => reason == NEVER_PROMOTABLE,
+        GateId::ReferencesApplied
+        | GateId::LeaderLive
+        | GateId::ConfigInForce
+        | GateId::SyncSatisfied
+        | GateId::MembersHealthy
+        | GateId::NothingElseRunning
+        | GateId::RolesApplied
+        | GateId::OperatorCaughtUp
+        | GateId::Mark => false,
+    }
+}
+
+/// What tells one wait from another: the step, and what Git asks for.
+fn signature(step: &Step, digest: &str) -> String {
+    format!("{digest} {:?}", step.moves)
+}
+
+/// What a plan waits for, for `Sighting::waits`; `None` where it does not wait.
+pub fn awaited(plan: &ClusterPlan, digest: &str) -> Option<String> {
+    let step = plan.steps.first().filter(|step| !step.is_open())?;
+    Some(signature(step, digest))
+}
+
+/// How long a step may wait before that is a person's affair. A climb may wait for a new member's base backup, the others
+/// for a few leader loops or for an operation to end.
+fn limit(step: &Step) -> Duration {
+    const MINUTE: u64 = 60;
+    let minutes = |one: &Move| match one {
+        Move::Climb { .. } => 120,
+        Move::AddStrict { .. } | Move::Remove { .. } | Move::TakeRoles { .. } => 30,
+        Move::Create
+        | Move::Record
+        | Move::Settings
+        | Move::Template { .. }
+        | Move::GiveRoles { .. }
+        | Move::Loosen { .. }
+        | Move::Grow { .. }
+        | Move::Start { .. }
+        | Move::Stop { .. }
+        | Move::Follow
+        | Move::Lead
+        | Move::Spell => 15,
+    };
+    Duration::from_secs(step.moves.iter().map(minutes).max().unwrap_or(15) * MINUTE)
+}
+
+fn minutes(waited: Duration) -> String {
+    format!("{} min", waited.as_secs() / 60)
+}
+
+/// The gate to tell of where several hold: a closed one before one that is merely not known yet, and among those the one
+/// that explains the others: what it refers to, the leader, a standby that does not move.
+fn first_to_tell(step: &Step) -> Option<&Gate> {
     let rank = |gate: &&Gate| {
         let explains = match gate.id {
             GateId::ReferencesApplied | GateId::LeaderLive => 0,
@@ -223,17 +380,18 @@ fn held_by(step: &Step) -> String {
             GateId::ConfigInForce
             | GateId::SyncSatisfied
             | GateId::MembersHealthy
+            | GateId::Approved
             | GateId::NothingElseRunning
+            | GateId::RolesApplied
             | GateId::OperatorCaughtUp
             | GateId::Promotable
-            | GateId::LeaderStays => 2,
+            | GateId::Unblocks
+            | GateId::LeaderStays
+            | GateId::LastLeader => 2,
         };
         (!matches!(gate.verdict, Verdict::Closed(_)), explains)
     };
-    let first = step.holding().min_by_key(rank);
-    first
-        .map(|gate| gate.verdict.reason().to_owned())
-        .unwrap_or_default()
+    step.holding().min_by_key(rank)
 }
 
 fn refuse(plan: &mut ClusterPlan, why: &str) {

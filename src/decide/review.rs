@@ -120,7 +120,7 @@ fn between(before: &DesiredCluster, after: &DesiredCluster) -> Result<Vec<Step>,
     if differences.is_empty() {
         return Ok(Vec::new());
     }
-    let mut steps = steps::to_change(after, &live, &spec, &differences)?.steps;
+    let mut steps = steps::to_change(after, &live, &spec, &differences, None)?.steps;
     for step in &mut steps {
         step.gates =
             crate::decide::gate::gates_of(&step.moves, crate::decide::gate::Grounds::Later);

@@ -68,6 +68,7 @@ impl Scene {
                     initialize: Some("7373750354182599290".into()),
                     sync: Seen::Value(SyncState::default()),
                     failover: None,
+                    last_takeover: None,
                 },
                 stateful_set: Seen::Value(Some(StatefulSet {
                     replicas: instances,
@@ -86,11 +87,35 @@ impl Scene {
     /// So many healthy members, and a StatefulSet that asks for them.
     pub fn members(&mut self, instances: u32) {
         self.seen.members = Seen::Value((0..instances).map(member).collect());
+        self.take_up_roles();
         self.seen.stateful_set = Seen::Value(Some(StatefulSet {
             replicas: instances,
             is_observed: true,
             is_rolling: false,
         }));
+    }
+
+    /// Every member has the tags of the role that the live object gives it.
+    pub fn take_up_roles(&mut self) {
+        let live = self.seen.live.as_ref().expect("a scene has a live object");
+        let spec =
+            crate::model::cluster::ClusterSpec::read(&live.value).expect("a scene's object reads");
+        let shape = crate::decide::durability::Shape::of(&spec);
+        let roles = crate::decide::roles::roles_of(&shape);
+        for (index, role) in roles.into_iter().enumerate() {
+            if index >= self.all().len() {
+                return;
+            }
+            self.says(&format!("c-{index}"), |said| {
+                said.tags.clear();
+                if !role.is_promotable() {
+                    said.tags.insert("nofailover".into(), json!(true));
+                }
+                if !role.serves_reads() {
+                    said.tags.insert("noloadbalance".into(), json!(true));
+                }
+            });
+        }
     }
 
     /// Patroni is configured as the live object asks, and lists the standbys for it.

@@ -55,6 +55,8 @@ pub struct Sighting {
     /// `loops` when `/sync` was first seen as it is.
     pub listed_loop: u64,
     members: BTreeMap<String, MemberSighting>,
+    /// What a plan waits for, and since when.
+    waits: Option<(String, Moment)>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -108,6 +110,7 @@ impl Sighting {
                 renew_time: record.renew_time.clone(),
                 first_look: Some(now),
                 last_look: Some(now),
+                waits: self.waits.take(),
                 ..Self::default()
             };
         } else if record.renew_time != self.renew_time {
@@ -171,6 +174,22 @@ impl Sighting {
                     set_loop: loops,
                 });
             }
+        }
+    }
+
+    /// Notes what the plan of this look waits for; the same wait goes on from when it began.
+    pub fn waits(&mut self, awaited: Option<String>, now: Moment) {
+        let is_same = self.waits.as_ref().map(|(known, _)| known) == awaited.as_ref();
+        if !is_same {
+            self.waits = awaited.map(|awaited| (awaited, now));
+        }
+    }
+
+    /// How long this has been waited for.
+    pub fn waited(&self, awaited: &str, now: Moment) -> Duration {
+        match &self.waits {
+            Some((known, since)) if known == awaited => now.since(*since),
+            Some(_) | None => Duration::ZERO,
         }
     }
 

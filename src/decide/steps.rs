@@ -1,21 +1,25 @@
-//! From differences to writes: which fields travel together, and the whole object that each write applies.
+//! From differences to writes: which fields travel together, in which order, and what each write applies.
 //!
-//! Replication and instances move by `transition`; everything else is one write before them, so that a changed label
-//! never waits for a standby. What is not ordered yet is refused here by name. An object that is sent holds what Git
-//! declares, with `instances` and `replication` at the step's values, and Lockstep's own annotations.
+//! Settings that replace no Pod are one write before everything, so that a changed label never waits for a standby;
+//! replication, instances and roles move by `transition`; what makes the operator replace Pods is the last write, since a
+//! replication change and a rollout must not meet (`domain.md` §6.2 H27). What a person has to approve is named here.
+
+mod object;
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::decide::digest::{APPLIED, APPLYING, without_own_annotations};
+use crate::decide::approval::APPROVED;
+use crate::decide::digest::APPLYING;
 use crate::decide::durability::{NONE, Shape};
-use crate::decide::transition::{cradle, hops};
-use crate::model::cluster::ClusterSpec;
+use crate::decide::transition::{Hop, cradle, hops};
+use crate::model::cluster::{ClusterSpec, Group};
 use crate::model::desired::DesiredCluster;
 use crate::model::field::FieldPath;
 use crate::model::observed::LiveObject;
-use crate::model::plan::{Change, Difference, Durability, Move, Step};
+use crate::model::plan::{Change, Difference, Move, Step};
+use object::Stage;
 
 /// All writes from live to Git's document; gates are not judged yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,44 +27,78 @@ pub struct Route {
     pub steps: Vec<Step>,
 }
 
+impl Route {
+    /// What a person has to approve before the route is begun, in words, and the step that does it.
+    pub fn to_approve(&self) -> Option<(usize, String)> {
+        let words = |one: &Move| {
+            match one {
+            Move::Stop { .. } => {
+                Some("stopping all instances ends the service; the volumes stay".to_owned())
+            }
+            Move::Follow => Some("replicating from another cluster gives up this one's own history: its databases are replaced by the source's".to_owned()),
+            Move::Lead => Some("no longer replicating promotes this cluster: while its source still takes writes there are two truths".to_owned()),
+            Move::Create
+            | Move::Record
+            | Move::Settings
+            | Move::Template { .. }
+            | Move::GiveRoles { .. }
+            | Move::TakeRoles { .. }
+            | Move::Loosen { .. }
+            | Move::Grow { .. }
+            | Move::Start { .. }
+            | Move::Climb { .. }
+            | Move::AddStrict { .. }
+            | Move::Remove { .. }
+            | Move::Spell => None,
+        }
+        };
+        let mut steps = self.steps.iter().enumerate();
+        steps.find_map(|(index, step)| Some((index, step.moves.iter().find_map(words)?)))
+    }
+}
+
 const CREATED_ASYNCHRONOUS: &str = "an absent cluster has no standby that could acknowledge, so it is created asynchronous and climbs";
 
-/// The writes that make an absent cluster. `Err` names what is not ordered yet.
+/// The writes that make an absent cluster. `Err` names what cannot be ordered.
 pub fn to_create(desired: &DesiredCluster) -> Result<Route, String> {
     let target = Shape::of(&desired.spec);
-    let spec = &desired.spec;
     if target.instances == 0 {
         return Err(
-            "creating a cluster without instances is not ordered yet: declare at least one".into(),
+            "a cluster is not created without instances: declare at least one (spec.instances)"
+                .into(),
         );
     }
-    if target.asks() != NONE {
-        if !spec.replication.groups.is_empty() {
-            return Err("replication groups in a synchronous cluster are not ordered yet (spec.replication.groups)".into());
-        }
-        if spec.replicates_from {
-            return Err("a synchronous cluster that replicates from another is not ordered yet (spec.replicateFrom)".into());
-        }
-    }
-    let first = cradle(target);
-    let rest = hops(&desired.document.key.name, first, target);
+    let first = cradle(&target);
+    let rest = hops(&desired.document.key.name, &first, &target, None);
     let why = if first == target {
         "no such cluster is live"
     } else {
         CREATED_ASYNCHRONOUS
     };
     let more = !rest.is_empty();
+    let stage = Stage {
+        desired,
+        live: None,
+        shape: more.then_some(&first),
+        held: &[],
+        approved: None,
+    };
     let mut steps = vec![Step {
         moves: vec![Move::Create],
-        changes: shape_changes(None, first),
+        changes: shape_changes(None, &first),
         why: why.into(),
         gates: Vec::new(),
         durability_before: NONE,
         durability_after: first.asks(),
         more_follow: more,
-        object: Arc::new(object(desired, None, more.then_some(first))),
+        object: Arc::new(stage.object()),
     }];
-    follow(&mut steps, desired, None, first, target, rest);
+    let way = Way {
+        desired,
+        live: None,
+        target: &target,
+    };
+    way.follow(&mut steps, &first, rest, &|_| Vec::new(), false);
     Ok(Route { steps })
 }
 
@@ -72,6 +110,13 @@ pub fn to_record(desired: &DesiredCluster, live: &LiveObject, spec: &ClusterSpec
     } else {
         "the object already says what Git says: it is recorded as carried out, and owned from here on"
     };
+    let stage = Stage {
+        desired,
+        live: Some(live),
+        shape: None,
+        held: &[],
+        approved: None,
+    };
     Step {
         moves: vec![Move::Record],
         changes: Vec::new(),
@@ -80,40 +125,94 @@ pub fn to_record(desired: &DesiredCluster, live: &LiveObject, spec: &ClusterSpec
         durability_before: asked,
         durability_after: asked,
         more_follow: false,
-        object: Arc::new(object(desired, Some(live), None)),
+        object: Arc::new(stage.object()),
     }
 }
 
-/// The writes from a live object to Git's document. `Err` names what is not ordered yet, and what to do.
+/// The writes from a live object to Git's document. `listed` are the indexes of the standbys in `/sync`, where known.
+/// `Err` names what cannot be ordered, and what to do.
 pub fn to_change(
     desired: &DesiredCluster,
     live: &LiveObject,
     spec: &ClusterSpec,
     differences: &[Difference],
+    listed: Option<&[u32]>,
 ) -> Result<Route, String> {
     let at = Shape::of(spec);
     let target = target_shape(desired, spec, differences);
-    let others: Vec<&Difference> = differences
-        .iter()
-        .filter(|difference| !is_shape(&difference.path))
-        .collect();
-    refuse_unordered(desired, spec, &others, at, target)?;
-    let hops = hops(&desired.document.key.name, at, target);
+    let Parted {
+        settings,
+        source,
+        template,
+    } = part(differences, &at, &target);
+    let hops = hops(&desired.document.key.name, &at, &target, listed);
+    refuse_undeclared_groups(desired, &at, differences, &hops)?;
+    let way = Way {
+        desired,
+        live: Some(live),
+        target: &target,
+    };
+    let moves_replication = !hops.is_empty() || !source.is_empty();
     let mut steps = Vec::new();
-    if !others.is_empty() {
-        let more = !hops.is_empty();
-        steps.push(Step {
-            moves: vec![Move::Settings],
-            changes: others.iter().map(|difference| change(difference)).collect(),
-            why: settings_why(&others, more).into(),
-            gates: Vec::new(),
-            durability_before: at.asks(),
-            durability_after: at.asks(),
-            more_follow: more,
-            object: Arc::new(object(desired, Some(live), more.then_some(at))),
-        });
+    let held = paths(source.iter().chain(&template));
+    let held_at = |shape: &Shape| {
+        let mut held = held.clone();
+        if shape.follows != target.follows {
+            held.push(FieldPath::of(["spec", "replicateFrom"]));
+        }
+        held
+    };
+    // Without anything to order, all of it is one write.
+    let changes_others = !settings.is_empty() || !template.is_empty();
+    if changes_others && !moves_replication {
+        let mut moves = Vec::new();
+        if !settings.is_empty() {
+            moves.push(Move::Settings);
+        }
+        if !template.is_empty() {
+            let after_replication = live.annotation(APPLYING).is_some();
+            moves.push(Move::Template { after_replication });
+        }
+        let all = settings.iter().chain(&template).map(|one| change(one));
+        steps.push(way.write(
+            moves,
+            all.collect(),
+            settings_why(&template, false),
+            &at,
+            None,
+            &[],
+        ));
+        return Ok(Route { steps });
     }
-    follow(&mut steps, desired, Some(live), at, target, hops);
+    if !settings.is_empty() {
+        let changes = settings.iter().map(|one| change(one)).collect();
+        let why = settings_why(&[], true);
+        steps.push(way.write(
+            vec![Move::Settings],
+            changes,
+            why,
+            &at,
+            Some(&at),
+            &held_at(&at),
+        ));
+    }
+    let ends_with_shape = template.is_empty() && source.is_empty();
+    way.follow(&mut steps, &at, hops, &held_at, !ends_with_shape);
+    if !source.is_empty() {
+        let changes = source.iter().map(|one| change(one)).collect();
+        let why = "it takes up another source, so everything else comes before";
+        let held = paths(template.iter());
+        let shape = (!held.is_empty()).then_some(&target);
+        steps.push(way.write(vec![Move::Follow], changes, why, &target, shape, &held));
+    }
+    if !template.is_empty() {
+        let changes = template.iter().map(|one| change(one)).collect();
+        let why = settings_why(&template, true);
+        let moves = vec![Move::Template {
+            after_replication: true,
+        }];
+        steps.push(way.write(moves, changes, why, &target, None, &[]));
+    }
     if steps.is_empty() {
         // Fields differ in the text but ask for the same (an explicit default): one write settles the words.
         steps.push(Step {
@@ -124,41 +223,129 @@ pub fn to_change(
     Ok(Route { steps })
 }
 
-fn follow(
-    steps: &mut Vec<Step>,
-    desired: &DesiredCluster,
-    live: Option<&LiveObject>,
-    start: Shape,
-    target: Shape,
-    hops: Vec<crate::decide::transition::Hop>,
-) {
-    let mut at = start;
-    for hop in hops {
-        let more = hop.to != target;
-        let (before, after): (Durability, Durability) = (at.asks(), hop.to.asks());
-        steps.push(Step {
-            changes: shape_changes(Some(at), hop.to),
-            moves: hop.moves,
-            why: hop.why,
-            gates: Vec::new(),
-            durability_before: before,
-            durability_after: after,
-            more_follow: more,
-            object: Arc::new(object(desired, live, more.then_some(hop.to))),
-        });
-        at = hop.to;
+/// The same step with an approval recorded as used in its write.
+pub fn with_approval(step: &mut Step, approved: &str) {
+    let object = Arc::make_mut(&mut step.object);
+    if let Some(annotations) = object.pointer_mut("/metadata/annotations") {
+        annotations[APPROVED] = json!(approved);
     }
+}
+
+/// What all writes of one route share.
+struct Way<'w> {
+    desired: &'w DesiredCluster,
+    live: Option<&'w LiveObject>,
+    target: &'w Shape,
+}
+
+impl Way<'_> {
+    /// A write that leaves replication at `at`. `shape` and `held` as in `Stage`.
+    fn write(
+        &self,
+        moves: Vec<Move>,
+        changes: Vec<Change>,
+        why: &str,
+        at: &Shape,
+        shape: Option<&Shape>,
+        held: &[FieldPath],
+    ) -> Step {
+        let stage = Stage {
+            desired: self.desired,
+            live: self.live,
+            shape,
+            held,
+            approved: None,
+        };
+        Step {
+            moves,
+            changes,
+            why: why.into(),
+            gates: Vec::new(),
+            durability_before: at.asks(),
+            durability_after: at.asks(),
+            more_follow: shape.is_some() || !held.is_empty(),
+            object: Arc::new(stage.object()),
+        }
+    }
+
+    /// The writes of a transition, with the fields that each holds back. `more`: others come after them.
+    fn follow(
+        &self,
+        steps: &mut Vec<Step>,
+        start: &Shape,
+        hops: Vec<Hop>,
+        held_at: &dyn Fn(&Shape) -> Vec<FieldPath>,
+        more: bool,
+    ) {
+        let mut at = start.clone();
+        for hop in hops {
+            let Hop { to, moves, why } = hop;
+            let is_last = to == *self.target && !more;
+            let held = held_at(&to);
+            let stage = Stage {
+                desired: self.desired,
+                live: self.live,
+                shape: (!is_last).then_some(&to),
+                held: &held,
+                approved: None,
+            };
+            steps.push(Step {
+                changes: shape_changes(Some(&at), &to),
+                moves,
+                why,
+                gates: Vec::new(),
+                durability_before: at.asks(),
+                durability_after: to.asks(),
+                more_follow: !is_last,
+                object: Arc::new(stage.object()),
+            });
+            at = to;
+        }
+    }
+}
+
+/// Differences outside the shape, by the write that brings them.
+struct Parted<'d> {
+    settings: Vec<&'d Difference>,
+    /// Another source of a cluster that goes on following.
+    source: Vec<&'d Difference>,
+    template: Vec<&'d Difference>,
+}
+
+fn part<'d>(differences: &'d [Difference], at: &Shape, target: &Shape) -> Parted<'d> {
+    let mut parted = Parted {
+        settings: Vec::new(),
+        source: Vec::new(),
+        template: Vec::new(),
+    };
+    let from = FieldPath::of(["spec", "replicateFrom"]);
+    for difference in differences {
+        let path = &difference.path;
+        if is_shape(path) {
+            continue;
+        }
+        if path.starts_with(&from) {
+            // Whether it follows at all is the shape's; `transition` moves it.
+            if at.follows && target.follows {
+                parted.source.push(difference);
+            }
+        } else if is_template(path) {
+            parted.template.push(difference);
+        } else {
+            parted.settings.push(difference);
+        }
+    }
+    parted
+}
+
+fn paths<'d>(differences: impl Iterator<Item = &'d &'d Difference>) -> Vec<FieldPath> {
+    differences.map(|one| one.path.clone()).collect()
 }
 
 /// Where live will stand: Git's value where Git declares or removes one, live's where Git is silent.
 fn target_shape(desired: &DesiredCluster, live: &ClusterSpec, differences: &[Difference]) -> Shape {
     let (git, at) = (Shape::of(&desired.spec), Shape::of(live));
-    let differs = |keys: &[&str]| {
-        let path = FieldPath::of(keys.iter().copied());
-        differences
-            .iter()
-            .any(|difference| path.starts_with(&difference.path))
-    };
+    let differs = |keys: &[&str]| is_touched(differences, keys);
     let mode = if differs(&["spec", "replication", "mode"]) {
         git.mode
     } else {
@@ -178,22 +365,63 @@ fn target_shape(desired: &DesiredCluster, live: &ClusterSpec, differences: &[Dif
     } else {
         at.instances
     };
+    let role = if differs(&["spec", "replication", "role"]) {
+        git.role
+    } else {
+        at.role
+    };
+    let groups = if differs(&["spec", "replication", "groups"]) {
+        sized(desired, git.groups, &at.groups)
+    } else {
+        at.groups
+    };
+    let follows = if differs(&["spec", "replicateFrom"]) {
+        git.follows
+    } else {
+        at.follows
+    };
     Shape {
         instances,
         mode,
         sync_instances,
+        role,
+        groups,
+        follows,
     }
+}
+
+/// Declared groups, with the sizes that the operator writes itself where an autoscaler runs (`domain.md` §1.3).
+fn sized(desired: &DesiredCluster, mut groups: Vec<Group>, live: &[Group]) -> Vec<Group> {
+    let scaled = desired
+        .spec
+        .autoscaling
+        .as_ref()
+        .is_some_and(|section| section.min_instances.is_some());
+    let list = FieldPath::of(["spec", "replication", "groups"]);
+    for (index, (group, stored)) in groups.iter_mut().zip(live).enumerate() {
+        let least = list.index(index).key("minInstances");
+        if scaled && least.find(&desired.document.value).is_some() {
+            group.instances = stored.instances;
+        }
+    }
+    groups
+}
+
+fn is_touched(differences: &[Difference], keys: &[&str]) -> bool {
+    let path = FieldPath::of(keys.iter().copied());
+    differences
+        .iter()
+        .any(|difference| path.starts_with(&difference.path) || difference.path.starts_with(&path))
 }
 
 fn is_shape(path: &FieldPath) -> bool {
     let replication = FieldPath::of(["spec", "replication"]);
-    [
-        FieldPath::of(["spec", "instances"]),
-        replication.key("mode"),
-        replication.key("syncInstances"),
-        replication,
-    ]
-    .contains(path)
+    let moved = ["mode", "syncInstances", "role", "groups"];
+    *path == FieldPath::of(["spec", "instances"])
+        || *path == replication
+        || moved
+            .iter()
+            .any(|key| path.starts_with(&replication.key(key)))
 }
 
 /// Fields whose change makes the operator replace Pods.
@@ -213,91 +441,37 @@ fn is_template(path: &FieldPath) -> bool {
         .any(|prefix| path.starts_with(&FieldPath::of(prefix.iter().copied())))
 }
 
-fn refuse_unordered(
+/// Members are dealt into groups by index, so a change of instances that has to write groups on its way would take over
+/// groups that Git does not declare, and then remove them.
+fn refuse_undeclared_groups(
     desired: &DesiredCluster,
-    live: &ClusterSpec,
-    others: &[&Difference],
-    at: Shape,
-    target: Shape,
+    at: &Shape,
+    differences: &[Difference],
+    hops: &[Hop],
 ) -> Result<(), String> {
-    let git = &desired.spec.replication;
-    if git.role != live.replication.role {
-        return Err(
-            "a change of replication role is not ordered yet (spec.replication.role)".into(),
-        );
-    }
-    let sizes_follow_autoscaler = desired
-        .spec
-        .autoscaling
-        .as_ref()
-        .is_some_and(|section| section.min_instances.is_some());
-    let groups = |groups: &[crate::model::cluster::Group]| {
-        groups
-            .iter()
-            .map(|group| {
-                (
-                    group.name.clone(),
-                    group.role,
-                    if sizes_follow_autoscaler {
-                        0
-                    } else {
-                        group.instances
-                    },
-                )
-            })
-            .collect::<Vec<_>>()
-    };
-    if groups(&git.groups) != groups(&live.replication.groups) {
-        return Err(
-            "a change of replication groups is not ordered yet (spec.replication.groups)".into(),
-        );
-    }
-    let follows = FieldPath::of(["spec", "replicateFrom"]);
-    if let Some(difference) = others
-        .iter()
-        .find(|difference| difference.path.starts_with(&follows))
-    {
-        return Err(format!(
-            "a change of the source that a cluster follows is not ordered yet ({})",
-            difference.path
-        ));
-    }
-    if at == target {
+    let groups = FieldPath::of(["spec", "replication", "groups"]);
+    let declares = groups
+        .find(&desired.document.value)
+        .is_some_and(|value| !value.is_null());
+    if declares || is_touched(differences, &["spec", "replication", "groups"]) {
         return Ok(());
     }
-    if !git.groups.is_empty() {
-        return Err("a replication change in a cluster with groups is not ordered yet (spec.replication.groups)".into());
+    if hops.iter().all(|hop| hop.to.groups == at.groups) {
+        return Ok(());
     }
-    if live.replicates_from && at.asks() != target.asks() {
-        return Err("a replication change in a cluster that follows another is not ordered yet (spec.replicateFrom)".into());
-    }
-    if target.instances == 0 || at.instances == 0 {
-        return Err(
-            "stopping or starting all instances is not ordered yet (spec.instances)".into(),
-        );
-    }
-    if let Some(difference) = others
-        .iter()
-        .find(|difference| is_template(&difference.path))
-    {
-        return Err(format!(
-            "a pod-template change ({}) together with a replication change is not ordered yet: commit one, then the other",
-            difference.path
-        ));
-    }
-    Ok(())
+    Err("the live object has replication groups that Git does not declare, and this change would shift members between them: declare them (spec.replication.groups)".into())
 }
 
-fn settings_why(others: &[&Difference], more: bool) -> &'static str {
-    if others
-        .iter()
-        .any(|difference| is_template(&difference.path))
-    {
-        "the operator marks the cluster for a restart and replaces no Pod by itself"
-    } else if more {
-        "settings outside replication wait for no standby"
-    } else {
-        "settings outside replication are one write"
+fn settings_why(template: &[&Difference], more: bool) -> &'static str {
+    match (template.is_empty(), more) {
+        (false, false) => {
+            "the operator marks the cluster for a restart and replaces no Pod by itself"
+        }
+        (false, true) => {
+            "what replaces Pods comes when replication is in its place, so that no restart meets it"
+        }
+        (true, true) => "settings outside replication wait for no standby",
+        (true, false) => "settings outside replication are one write",
     }
 }
 
@@ -309,7 +483,7 @@ fn change(difference: &Difference) -> Change {
     }
 }
 
-fn shape_changes(from: Option<Shape>, to: Shape) -> Vec<Change> {
+fn shape_changes(from: Option<&Shape>, to: &Shape) -> Vec<Change> {
     let count = |count: Option<u32>| count.map(Value::from);
     let mut changes = Vec::new();
     let mut note = |path: FieldPath, from: Option<Value>, to: Option<Value>| {
@@ -318,10 +492,9 @@ fn shape_changes(from: Option<Shape>, to: Shape) -> Vec<Change> {
         }
     };
     let replication = FieldPath::of(["spec", "replication"]);
-    let before = from.map(|shape| shape.instances);
     note(
         FieldPath::of(["spec", "instances"]),
-        count(before),
+        count(from.map(|shape| shape.instances)),
         count(Some(to.instances)),
     );
     note(
@@ -334,63 +507,32 @@ fn shape_changes(from: Option<Shape>, to: Shape) -> Vec<Change> {
         count(from.and_then(|shape| shape.sync_instances)),
         count(to.sync_instances),
     );
+    let groups = |shape: &Shape| {
+        let some = !shape.groups.is_empty();
+        some.then(|| shape.groups.iter().map(group_in_words).collect::<Value>())
+    };
+    let of = from.unwrap_or(to);
+    note(
+        replication.key("role"),
+        Some(json!(of.role.word())),
+        Some(json!(to.role.word())),
+    );
+    note(replication.key("groups"), from.and_then(groups), groups(to));
+    let follows = |shape: &Shape| shape.follows.then(|| json!("another cluster"));
+    note(
+        FieldPath::of(["spec", "replicateFrom"]),
+        from.map_or_else(|| follows(to), follows),
+        follows(to),
+    );
     changes
 }
 
-/// The whole object of one write. `meanwhile` is the shape of a write that more will follow; `None` is the last one.
-fn object(desired: &DesiredCluster, live: Option<&LiveObject>, meanwhile: Option<Shape>) -> Value {
-    let document = without_own_annotations(&desired.document.value);
-    let declared = document.get("metadata").unwrap_or(&Value::Null);
-    let mut annotations = declared
-        .get("annotations")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
-    if meanwhile.is_some() {
-        annotations.insert(APPLYING.into(), json!(desired.digest));
-        if let Some(applied) = live.and_then(|live| live.annotation(APPLIED)) {
-            annotations.insert(APPLIED.into(), json!(applied));
-        }
-    } else {
-        annotations.insert(APPLIED.into(), json!(desired.digest));
-    }
-    let key = &desired.document.key;
-    let mut metadata = Map::new();
-    metadata.insert("namespace".into(), json!(key.namespace));
-    metadata.insert("name".into(), json!(key.name));
-    if let Some(labels) = declared.get("labels").filter(|labels| !labels.is_null()) {
-        metadata.insert("labels".into(), labels.clone());
-    }
-    metadata.insert("annotations".into(), Value::Object(annotations));
-    if let Some(live) = live {
-        metadata.insert("resourceVersion".into(), json!(live.resource_version));
-    }
-    let mut spec = document.get("spec").cloned().unwrap_or_else(|| json!({}));
-    if let Some(shape) = meanwhile {
-        spec["instances"] = json!(shape.instances);
-        if !spec["replication"].is_object() {
-            spec["replication"] = json!({});
-        }
-        spec["replication"]["mode"] = json!(shape.mode.word());
-        match (shape.sync_instances, spec["replication"].as_object_mut()) {
-            (Some(count), Some(section)) => {
-                section.insert("syncInstances".into(), json!(count));
-            }
-            (None, Some(section)) => {
-                section.remove("syncInstances");
-            }
-            (_, None) => {}
-        }
-    } else if let (Some(live), Some(autoscaling)) = (live, &desired.spec.autoscaling)
-        && let Ok(stored) = ClusterSpec::read(&live.value)
-        && autoscaling.owns(stored.instances)
-    {
-        spec["instances"] = json!(stored.instances);
-    }
-    json!({
-        "apiVersion": desired.document.kind.api_version(),
-        "kind": desired.document.kind.kind,
-        "metadata": metadata,
-        "spec": spec,
-    })
+/// `analytics: 2 readonly`.
+fn group_in_words(group: &Group) -> Value {
+    let Group {
+        name,
+        role,
+        instances,
+    } = group;
+    json!(format!("{name}: {instances} {}", role.word()))
 }

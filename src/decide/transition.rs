@@ -1,11 +1,13 @@
 //! The order: from a live shape to a desired one, the writes between, each safe where it stands.
 //!
-//! Capacity comes before tightening, loosening before removal; strict is added last and alone; instances go down one at
-//! a time; a write that Patroni would not notice is not made, the declared spelling excepted. `next` knows only where
-//! the cluster is and where it should be, so a new commit, a revert or a restart in the middle just plans again.
+//! What adds capacity comes first and travels with what loosens; instances then go down one at a time; then it tightens,
+//! strict last and alone; what takes roles away is the end. A write that Patroni would not notice is not made, the declared
+//! spelling excepted. `next` knows only where the cluster is, where it should be and whom `/sync` lists, so a new commit, a
+//! revert, a failover or a restart in the middle just plans again.
 
-use crate::decide::durability::{Shape, meet};
-use crate::model::cluster::Mode;
+use crate::decide::durability::{NONE, Shape, meet};
+use crate::decide::roles::{Cover, Turn, cover, opening, roles_of, spelled};
+use crate::model::cluster::{Mode, Role};
 use crate::model::plan::{Durability, Move};
 
 /// One write: the shape it leaves behind, what it does, and why it stands here.
@@ -16,372 +18,387 @@ pub struct Hop {
     pub why: String,
 }
 
-/// All writes from `live` to `target`; empty where they are equal. `cluster` names the Pods.
-pub fn hops(cluster: &str, live: Shape, target: Shape) -> Vec<Hop> {
+/// All writes from `live` to `target`; empty where they are equal. `cluster` names the Pods, `listed` are the indexes of the
+/// standbys in `/sync`, where these are known: only the first write is decided by them.
+pub fn hops(cluster: &str, live: &Shape, target: &Shape, listed: Option<&[u32]>) -> Vec<Hop> {
     let mut hops = Vec::new();
-    let mut at = live;
-    while let Some(hop) = next(cluster, at, target) {
-        at = hop.to;
+    let mut at = live.clone();
+    let mut listed = listed;
+    while let Some(hop) = next(cluster, &at, target, listed) {
+        at = hop.to.clone();
+        listed = None;
         hops.push(hop);
     }
     hops
 }
 
-/// The shape in which an absent cluster is created: final instances, nothing synchronous yet.
-pub fn cradle(target: Shape) -> Shape {
-    if target.asks().standbys == 0 {
-        target
-    } else {
-        Shape {
-            mode: Mode::Async,
-            ..target
-        }
+/// The shape in which an absent cluster is created: final instances and roles, nothing synchronous yet.
+pub fn cradle(target: &Shape) -> Shape {
+    let mut first = target.clone();
+    if target.asks() != NONE {
+        first.mode = Mode::Async;
     }
+    first
 }
 
 /// The first write from `at` towards `target`. Each write moves strictly closer, so repeating it ends.
-pub fn next(cluster: &str, at: Shape, target: Shape) -> Option<Hop> {
+pub fn next(cluster: &str, at: &Shape, target: &Shape, listed: Option<&[u32]>) -> Option<Hop> {
     if at == target {
         return None;
     }
-    let (has, wants) = (at.asks(), target.asks());
-    let common = meet(has, wants);
-    if at.instances < target.instances {
-        return Some(grow(at, target, common));
-    }
-    if common != has {
-        return Some(loosen(at, target, common));
-    }
-    if at.instances > target.instances {
-        return Some(remove(cluster, at, target, common));
-    }
-    Some(if has == wants {
-        spell(at, target)
+    let way = Way::between(cluster, at, target, listed);
+    Some(if at.follows && !target.follows {
+        way.lead()
+    } else if way.grows() || way.turn.gains || way.is_due() {
+        way.open()
+    } else if way.removes() {
+        way.remove()
+    } else if way.climbs() {
+        way.climb()
+    } else if way.old != way.new {
+        way.take_roles()
+    } else if way.loosens() {
+        way.loosen_late()
+    } else if target.follows && !at.follows {
+        way.follow()
     } else {
-        climb(at, target, has, wants)
+        way.spell()
     })
 }
 
-fn grow(at: Shape, target: Shape, common: Durability) -> Hop {
-    let mut moves = Vec::new();
-    let mut why = "new members come first and change nothing that commits wait for".to_owned();
-    if common != at.asks() {
-        moves.push(Move::Loosen);
-        why = "loosening needs no new member and removes none, so it travels with the new members"
-            .into();
-    } else if at.mode.is_all() && at.instances > 1 {
-        why = format!(
-            "{} would wait for each new member while it is being built, so the count is pinned first",
-            at.mode
-        );
-    } else if at.mode.is_all() {
-        why = format!(
-            "{} with one instance is asynchronous, so it grows as async and tightens when the members stream",
-            at.mode
-        );
-    }
-    moves.push(Move::Grow {
-        from: at.instances,
-        to: target.instances,
-    });
-    Hop {
-        to: spelled(common, target.instances, target),
-        moves,
-        why,
-    }
+/// Both ends, and what lies between them.
+struct Way<'w> {
+    cluster: &'w str,
+    at: &'w Shape,
+    target: &'w Shape,
+    listed: Option<&'w [u32]>,
+    has: Durability,
+    wants: Durability,
+    /// What every shape between them promises at least.
+    common: Durability,
+    old: Vec<Role>,
+    new: Vec<Role>,
+    turn: Turn,
 }
 
-fn loosen(at: Shape, target: Shape, common: Durability) -> Hop {
-    let why = if target.instances < at.instances {
-        "fewer standbys must acknowledge before one of them is removed"
-    } else {
-        "loosening blocks no writes and is one write"
-    };
-    Hop {
-        to: spelled(common, at.instances, target),
-        moves: vec![Move::Loosen],
-        why: why.into(),
+impl<'w> Way<'w> {
+    fn between(
+        cluster: &'w str,
+        at: &'w Shape,
+        target: &'w Shape,
+        listed: Option<&'w [u32]>,
+    ) -> Self {
+        let (old, new) = (roles_of(at), roles_of(target));
+        let (has, wants) = (at.asks(), target.asks());
+        Self {
+            cluster,
+            at,
+            target,
+            listed,
+            has,
+            wants,
+            common: meet(has, wants),
+            turn: Turn::between(&old, &new),
+            old,
+            new,
+        }
     }
-}
 
-fn remove(cluster: &str, at: Shape, target: Shape, common: Durability) -> Hop {
-    let instances = at.instances - 1;
-    // The last removal may carry the declared spelling, which asks Patroni for the same.
-    let to = if instances == target.instances {
-        spelled(common, instances, target)
-    } else {
-        Shape { instances, ..at }
-    };
-    let member = format!("{cluster}-{instances}");
-    let why = "instances go down one at a time, the highest index first".to_owned();
-    Hop {
-        to,
-        moves: vec![Move::Remove { member, instances }],
-        why,
+    fn grows(&self) -> bool {
+        self.at.instances < self.target.instances
     }
-}
 
-fn climb(at: Shape, target: Shape, has: Durability, wants: Durability) -> Hop {
-    if wants.standbys > has.standbys {
-        let raised = Durability {
-            strict: has.strict,
-            standbys: wants.standbys,
+    fn removes(&self) -> bool {
+        self.at.instances > self.target.instances
+    }
+
+    fn loosens(&self) -> bool {
+        self.common != self.has
+    }
+
+    fn climbs(&self) -> bool {
+        self.wants.standbys > self.has.standbys || (self.wants.strict && !self.has.strict)
+    }
+
+    /// A loosening that nothing may hold up: strict that comes off, the way to async, and a count that the next removal
+    /// would leave unfulfilled. A mere count stays up while members or their right to lead go, since the more standbys are
+    /// listed, the surer one of them stays (`roles::cover`).
+    fn is_due(&self) -> bool {
+        let frees = self.common.strict != self.has.strict || self.common.standbys == 0;
+        let makes_room = self.removes() && self.has.standbys + 2 > self.at.instances;
+        let waits = self.removes() || self.turn.demotes;
+        self.loosens() && (frees || makes_room || !waits)
+    }
+
+    fn name(&self, index: u32) -> String {
+        format!("{}-{index}", self.cluster)
+    }
+
+    /// The shape with this durability, these roles, and as many instances as there are roles.
+    fn shape(&self, durability: Durability, roles: &[Role], follows: bool) -> Shape {
+        let (at, target) = (self.at, self.target);
+        let instances = u32::try_from(roles.len()).unwrap_or(u32::MAX);
+        if instances == target.instances
+            && durability == self.wants
+            && roles == self.new
+            && follows == target.follows
+        {
+            return target.clone();
+        }
+        let (role, groups) = spelled(roles, &[at, target]);
+        let is_all = durability.standbys + 1 == instances
+            && instances == target.instances
+            && target.mode.is_all();
+        let mode = match (durability.standbys, is_all, durability.strict) {
+            (0, _, _) => Mode::Async,
+            (_, true, false) => Mode::SyncAll,
+            (_, true, true) => Mode::StrictSyncAll,
+            (_, false, false) => Mode::Sync,
+            (_, false, true) => Mode::StrictSync,
         };
-        let why =
-            "commits wait for the added standbys from here on, so all of them must follow first"
-                .to_owned();
-        let to = spelled(raised, at.instances, target);
-        return Hop {
-            to,
-            moves: vec![Move::Climb {
-                standbys: wants.standbys,
-            }],
-            why,
+        let sync_instances = if durability.standbys == 0 || is_all {
+            target.sync_instances
+        } else {
+            Some(durability.standbys)
         };
-    }
-    let why = "strict stops writes when no synchronous standby is left, so it comes last and alone"
-        .to_owned();
-    Hop {
-        to: target,
-        moves: vec![Move::AddStrict {
-            standbys: wants.standbys,
-        }],
-        why,
-    }
-}
-
-fn spell(_at: Shape, target: Shape) -> Hop {
-    let why = "Patroni is asked for the same; only the declared words change".to_owned();
-    Hop {
-        to: target,
-        moves: vec![Move::Spell],
-        why,
-    }
-}
-
-/// How a durability is written at `instances`: as declared where the declaration asks for just this, else as `*-all`
-/// where the target does, else with its count.
-fn spelled(durability: Durability, instances: u32, target: Shape) -> Shape {
-    if instances == target.instances && durability == target.asks() {
-        return target;
-    }
-    if durability.standbys == 0 {
-        return Shape {
+        Shape {
             instances,
-            mode: Mode::Async,
-            sync_instances: target.sync_instances,
-        };
+            mode,
+            sync_instances,
+            role,
+            groups,
+            follows,
+        }
     }
-    let every = durability.standbys + 1 == instances
-        && instances == target.instances
-        && target.mode.is_all();
-    let mode = match (every, durability.strict) {
-        (true, false) => Mode::SyncAll,
-        (true, true) => Mode::StrictSyncAll,
-        (false, false) => Mode::Sync,
-        (false, true) => Mode::StrictSync,
-    };
-    let sync_instances = if every {
-        target.sync_instances
-    } else {
-        Some(durability.standbys)
-    };
-    Shape {
-        instances,
-        mode,
-        sync_instances,
+
+    /// The members whose role a write changes, with the role they get.
+    fn changed(&self, roles: &[Role]) -> Vec<(String, Role)> {
+        let both = self.old.iter().zip(roles).zip(0..);
+        both.filter(|((old, new), _)| old != new)
+            .map(|((_, new), index)| (self.name(index), *new))
+            .collect()
+    }
+
+    /// Everything that adds or frees, in one write: the gates are the same and no order between them matters.
+    fn open(&self) -> Hop {
+        let instances = self.at.instances.max(self.target.instances);
+        let roles = opening(&self.old, &self.new, instances);
+        let given = self.changed(&roles);
+        let mut moves = Vec::new();
+        if !given.is_empty() {
+            moves.push(Move::GiveRoles { members: given });
+        }
+        if self.loosens() {
+            moves.push(Move::Loosen {
+                from: self.has,
+                to: self.common,
+            });
+        }
+        if self.grows() && self.at.instances == 0 {
+            moves.push(Move::Start {
+                to: self.target.instances,
+            });
+        } else if self.grows() {
+            moves.push(Move::Grow {
+                from: self.at.instances,
+                to: self.target.instances,
+            });
+        }
+        Hop {
+            to: self.shape(self.common, &roles, self.at.follows),
+            why: self.why_open(&moves),
+            moves,
+        }
+    }
+
+    fn why_open(&self, moves: &[Move]) -> String {
+        let mode = self.at.mode;
+        let starts = self.at.instances == 0;
+        match moves {
+            [Move::GiveRoles { .. }] => {
+                "what members may do more comes first, so that nothing is missing meanwhile".into()
+            }
+            [Move::Loosen { .. }] if self.removes() => {
+                "fewer standbys must acknowledge before one of them is removed".into()
+            }
+            [Move::Loosen { .. }] => "loosening blocks no writes and is one write".into(),
+            [Move::GiveRoles { .. }, Move::Loosen { .. }] => {
+                "both free something and hold nothing up, so they are one write".into()
+            }
+            _ if starts => {
+                "no member runs that could acknowledge, so it starts asynchronous and climbs".into()
+            }
+            _ if self.loosens() => {
+                "loosening needs no new member and removes none, so it travels with the new members"
+                    .into()
+            }
+            _ if mode.is_all() && self.at.instances > 1 && !self.at.follows => format!(
+                "{mode} would wait for each new member while it is being built, so the count is pinned first"
+            ),
+            _ if mode.is_all() && !self.at.follows => format!(
+                "{mode} with one instance is asynchronous, so it grows as async and tightens when the members stream"
+            ),
+            _ => "new members come first and change nothing that commits wait for".into(),
+        }
+    }
+
+    fn remove(&self) -> Hop {
+        let instances = self.at.instances - 1;
+        let kept = &self.old[..instances as usize];
+        let is_last = instances == self.target.instances;
+        // What takes roles away may travel with the last removal, where no climb is judged between them and a listed
+        // standby outlasts both.
+        let together = is_last
+            && !self.climbs()
+            && kept != self.new
+            && match self.covered(&self.new) {
+                Cover::Stays(_) => true,
+                Cover::Raise(_) | Cover::NotListed | Cover::Impossible => false,
+            };
+        let after: &[Role] = if together { &self.new } else { kept };
+        if let Cover::Raise(standbys) = self.covered(after) {
+            return self.cover(standbys, &self.name(instances));
+        }
+        let to = self.shape(self.has, after, self.at.follows);
+        let member = self.name(instances);
+        if instances == 0 {
+            return Hop {
+                to,
+                moves: vec![Move::Stop { member }],
+                why: "the last member goes when all others have gone, so that its volume is the newest".into(),
+            };
+        }
+        let mut moves = vec![Move::Remove {
+            member,
+            instances,
+            end: self.target.instances,
+        }];
+        if together {
+            moves.push(self.taking(&self.new));
+        }
+        Hop {
+            to,
+            moves,
+            why: "instances go down one at a time, the highest index first".into(),
+        }
+    }
+
+    fn covered(&self, after: &[Role]) -> Cover {
+        match self.listed {
+            Some(listed) if self.common.standbys > 0 => {
+                cover(&self.old, after, self.has.standbys, listed)
+            }
+            // Nothing is listed that has to be kept, or it is not known who is: the gates of the write will tell.
+            Some(_) | None => Cover::Stays(None),
+        }
+    }
+
+    /// More standbys are made synchronous, so that `/sync` keeps one that may be promoted.
+    fn cover(&self, standbys: u32, goes: &str) -> Hop {
+        let raised = Durability {
+            strict: self.has.strict,
+            standbys,
+        };
+        Hop {
+            to: self.shape(raised, &self.old, self.at.follows),
+            moves: vec![Move::Climb { standbys }],
+            why: format!(
+                "of the standbys in /sync none could take over once {goes} has gone, so another is listed first"
+            ),
+        }
+    }
+
+    fn climb(&self) -> Hop {
+        if self.wants.standbys > self.has.standbys {
+            let standbys = self.wants.standbys;
+            let raised = Durability {
+                strict: self.has.strict,
+                standbys,
+            };
+            return Hop {
+                to: self.shape(raised, &self.old, self.at.follows),
+                moves: vec![Move::Climb { standbys }],
+                why: "commits wait for the added standbys from here on, so all of them must follow first".into(),
+            };
+        }
+        Hop {
+            to: self.shape(self.wants_strict(), &self.old, self.at.follows),
+            moves: vec![Move::AddStrict {
+                standbys: self.has.standbys,
+            }],
+            why: "strict stops writes when no synchronous standby is left, so it comes last and alone".into(),
+        }
+    }
+
+    fn wants_strict(&self) -> Durability {
+        Durability {
+            strict: true,
+            standbys: self.has.standbys,
+        }
+    }
+
+    fn taking(&self, roles: &[Role]) -> Move {
+        Move::TakeRoles {
+            members: self.changed(roles),
+            roles: roles.to_vec(),
+        }
+    }
+
+    fn take_roles(&self) -> Hop {
+        let taken = self.taking(&self.new);
+        if let (Cover::Raise(standbys), Move::TakeRoles { members, .. }) =
+            (self.covered(&self.new), &taken)
+        {
+            let names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+            return self.cover(
+                standbys,
+                &format!("the right to lead of {}", names.join(", ")),
+            );
+        }
+        Hop {
+            to: self.shape(self.has, &self.new, self.at.follows),
+            moves: vec![taken],
+            why: "what members may do no more comes last, when those that stay are in their place"
+                .into(),
+        }
+    }
+
+    fn loosen_late(&self) -> Hop {
+        Hop {
+            to: self.shape(self.common, &self.old, self.at.follows),
+            moves: vec![Move::Loosen {
+                from: self.has,
+                to: self.common,
+            }],
+            why: "the count stayed up until the members that go had gone, so that a standby stayed listed".into(),
+        }
+    }
+
+    fn lead(&self) -> Hop {
+        Hop {
+            to: self.shape(NONE, &self.old, false),
+            moves: vec![Move::Lead],
+            why: "it is promoted asynchronous, and climbs when its members follow the new timeline"
+                .into(),
+        }
+    }
+
+    fn follow(&self) -> Hop {
+        Hop {
+            to: self.target.clone(),
+            moves: vec![Move::Follow],
+            why: "it gives up its own history, so everything else comes before".into(),
+        }
+    }
+
+    fn spell(&self) -> Hop {
+        Hop {
+            to: self.target.clone(),
+            moves: vec![Move::Spell],
+            why: "Patroni is asked for the same; only the declared words change".into(),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shape(text: &str) -> Shape {
-        let mut words = text.split_whitespace();
-        let instances = words.next().unwrap().parse().unwrap();
-        let mode = words.next().unwrap().parse().unwrap();
-        Shape {
-            instances,
-            mode,
-            sync_instances: words.next().map(|word| word.parse().unwrap()),
-        }
-    }
-
-    fn route(live: &str, target: &str) -> String {
-        let words = |shape: Shape| match shape.sync_instances {
-            Some(count) => format!("{} {} {count}", shape.instances, shape.mode),
-            None => format!("{} {}", shape.instances, shape.mode),
-        };
-        hops("c", shape(live), shape(target))
-            .into_iter()
-            .map(|hop| words(hop.to))
-            .collect::<Vec<_>>()
-            .join(" → ")
-    }
-
-    /// Every shape up to four instances that the operator would store, `sync` counts included.
-    fn shapes() -> Vec<Shape> {
-        let mut shapes = Vec::new();
-        for instances in 1..=4 {
-            for mode in Mode::ALL {
-                for count in [None, Some(1), Some(2), Some(3)] {
-                    if mode.counts() && count.is_none_or(|count| count >= instances) {
-                        continue;
-                    }
-                    shapes.push(Shape {
-                        instances,
-                        mode,
-                        sync_instances: count,
-                    });
-                }
-            }
-        }
-        shapes
-    }
-
-    #[test]
-    fn the_seed_climbs_in_one_write() {
-        assert_eq!(route("4 async 1", "4 sync-all 1"), "4 sync-all 1");
-    }
-
-    #[test]
-    fn strict_is_a_step_of_its_own() {
-        assert_eq!(
-            route("3 async", "3 strict-sync-all"),
-            "3 sync-all → 3 strict-sync-all"
-        );
-        assert_eq!(
-            route("3 async", "3 strict-sync 1"),
-            "3 sync 1 → 3 strict-sync 1"
-        );
-    }
-
-    #[test]
-    fn growing_an_all_cluster_pins_the_count_in_the_same_write() {
-        assert_eq!(route("2 sync-all", "4 sync-all"), "4 sync 1 → 4 sync-all");
-        assert_eq!(
-            route("2 strict-sync-all", "4 strict-sync-all"),
-            "4 strict-sync 1 → 4 strict-sync-all"
-        );
-    }
-
-    #[test]
-    fn growing_from_one_instance_goes_through_explicit_async() {
-        assert_eq!(
-            route("1 strict-sync-all", "3 strict-sync-all"),
-            "3 async → 3 sync-all → 3 strict-sync-all"
-        );
-    }
-
-    #[test]
-    fn shrinking_loosens_first_and_removes_one_at_a_time() {
-        assert_eq!(
-            route("4 sync-all", "2 sync-all"),
-            "4 sync 1 → 3 sync 1 → 2 sync-all"
-        );
-        assert_eq!(
-            route("4 strict-sync-all", "1 async"),
-            "4 async → 3 async → 2 async → 1 async"
-        );
-        assert_eq!(
-            route("2 strict-sync 1", "1 sync-all"),
-            "2 async → 1 sync-all"
-        );
-    }
-
-    #[test]
-    fn shrinking_and_tightening_removes_before_it_climbs() {
-        assert_eq!(
-            route("4 async", "3 strict-sync-all"),
-            "3 async → 3 sync-all → 3 strict-sync-all"
-        );
-    }
-
-    #[test]
-    fn loosening_travels_with_growth_and_waits_for_no_climb() {
-        assert_eq!(route("2 strict-sync 1", "4 async"), "4 async");
-        assert_eq!(route("3 strict-sync 1", "3 sync 2"), "3 sync 1 → 3 sync 2");
-    }
-
-    #[test]
-    fn the_declared_spelling_is_written_even_where_patroni_notices_nothing() {
-        assert_eq!(route("4 sync 3", "4 sync-all"), "4 sync-all");
-    }
-
-    #[test]
-    fn every_pair_arrives_over_valid_shapes_that_promise_no_less_than_both_ends() {
-        for live in shapes() {
-            for target in shapes() {
-                let floor = meet(live.asks(), target.asks());
-                let mut at = live;
-                let hops = hops("c", live, target);
-                assert!(
-                    hops.len() <= 8,
-                    "{live:?} to {target:?} takes {} writes",
-                    hops.len()
-                );
-                for hop in hops {
-                    let to = hop.to;
-                    if to.mode.counts() {
-                        assert!(
-                            to.sync_instances.is_some_and(|count| count < to.instances),
-                            "{to:?} would be refused"
-                        );
-                    }
-                    assert_eq!(
-                        meet(to.asks(), floor),
-                        floor,
-                        "{live:?} to {target:?} drops below both at {to:?}"
-                    );
-                    assert!(
-                        to.instances + 1 >= at.instances,
-                        "{at:?} to {to:?} removes more than one"
-                    );
-                    if to.instances < at.instances {
-                        assert_eq!(
-                            to.keys(),
-                            at.keys(),
-                            "{at:?} to {to:?} removes and reconfigures at once"
-                        );
-                    }
-                    if to.asks().strict && !at.asks().strict {
-                        assert_eq!(to.instances, at.instances);
-                        assert_eq!(
-                            to.asks().standbys,
-                            at.asks().standbys,
-                            "{at:?} to {to:?} adds strict and standbys"
-                        );
-                    }
-                    if to.instances > at.instances {
-                        assert_eq!(
-                            meet(to.asks(), at.asks()),
-                            to.asks(),
-                            "{at:?} to {to:?} grows and tightens"
-                        );
-                    }
-                    at = to;
-                }
-                assert_eq!(at, target);
-            }
-        }
-    }
-
-    #[test]
-    fn the_first_write_carried_out_and_planned_again_gives_the_rest() {
-        for live in shapes() {
-            for target in shapes() {
-                let all = hops("c", live, target);
-                if let Some(first) = all.first() {
-                    assert_eq!(hops("c", first.to, target), all[1..]);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn an_absent_cluster_is_created_asynchronous_with_its_final_instances() {
-        assert_eq!(cradle(shape("4 sync-all 1")), shape("4 async 1"));
-        assert_eq!(cradle(shape("1 sync-all")), shape("1 sync-all"));
-    }
-}
+mod tests;

@@ -89,6 +89,21 @@ impl Role {
     pub fn is_promotable(self) -> bool {
         matches!(self, Self::HaRead | Self::Ha)
     }
+
+    /// Whether a pod of this role is behind the `-replicas` Service.
+    pub fn serves_reads(self) -> bool {
+        matches!(self, Self::HaRead | Self::Readonly)
+    }
+
+    /// The role with just these capabilities.
+    pub fn with(is_promotable: bool, serves_reads: bool) -> Self {
+        match (is_promotable, serves_reads) {
+            (true, true) => Self::HaRead,
+            (true, false) => Self::Ha,
+            (false, true) => Self::Readonly,
+            (false, false) => Self::None,
+        }
+    }
 }
 
 impl FromStr for Role {
@@ -101,7 +116,7 @@ impl FromStr for Role {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Group {
     pub name: String,
     pub role: Role,

@@ -6,7 +6,9 @@
 use serde_json::Value;
 
 use super::key::Key;
-use super::patroni::{FailoverRequest, LeaderRecord, MemberStatus, PatroniConfig, Seen, SyncState};
+use super::patroni::{
+    FailoverRequest, LeaderRecord, MemberStatus, PatroniConfig, Seen, SyncState, Takeover,
+};
 
 /// One cluster as seen at one moment. `live: None` means the API server was asked and has no such object.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +103,8 @@ pub struct ObservedPatroni {
     pub initialize: Option<String>,
     pub sync: Seen<SyncState>,
     pub failover: Option<FailoverRequest>,
+    /// Annotation `history`: who took over last, where anybody ever did.
+    pub last_takeover: Option<Takeover>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -302,6 +302,21 @@ impl MemberStatus {
         self.is_running() && streams
     }
 
+    /// Whether what it writes is of a form that is known: Patroni 3.0 to 4.x.
+    pub fn is_of_known_format(&self) -> bool {
+        let version = self.version.as_deref().map(number);
+        version.is_some_and(|version| ((3, 0)..(5, 0)).contains(&version))
+    }
+
+    /// Whether taking strict off with no standby there leaves writes waiting (`domain` §5.5: Patroni before 3.3.7 and
+    /// 4.0.0 to 4.0.5). True where the version is not known.
+    pub fn keeps_waiting_without_strict(&self) -> bool {
+        let Some(version) = self.version.as_deref().and_then(release) else {
+            return true;
+        };
+        version < (3, 3, 7) || ((4, 0, 0)..(4, 0, 6)).contains(&version)
+    }
+
     pub fn has_tag(&self, tag: &str) -> bool {
         self.tags
             .get(tag)
@@ -322,6 +337,35 @@ fn number(version: &str) -> (u32, u32) {
     match (parts.next(), parts.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
         _ => (u32::MAX, 0),
+    }
+}
+
+/// The last entry of annotation `history` of the Endpoints `<base>-config`: a member took over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Takeover {
+    /// Absent where that version of Patroni did not record it.
+    pub new_leader: Option<String>,
+}
+
+impl Takeover {
+    /// Reads `[[timeline, position, reason, time?, new leader?], …]`; `None` where nobody ever took over. What does not
+    /// parse is a takeover of which nothing is known.
+    pub fn read(text: &str) -> Option<Self> {
+        let Ok(Value::Array(entries)) = serde_json::from_str(text) else {
+            return Some(Self::default());
+        };
+        let last = entries.last()?;
+        let new_leader = last.get(4).and_then(Value::as_str).map(str::to_owned);
+        Some(Self { new_leader })
+    }
+}
+
+/// Major, minor and patch of a version such as `3.3.7`; none where it is not of that form.
+fn release(version: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = version.split('.').map(str::parse);
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch))) => Some((major, minor, patch)),
+        _ => None,
     }
 }
 
@@ -388,6 +432,39 @@ mod tests {
         };
         assert!(says("3.0.2") && says("2.1.4"));
         assert!(!says("3.1.0") && !says("4.1.0") && !says("unknown"));
+    }
+
+    #[test]
+    fn the_last_takeover_is_that_of_the_latest_timeline() {
+        assert_eq!(Takeover::read("[]"), None);
+        let both = r#"[[1, 5, "no recovery target specified", "2026-01-01T00:00:00+00:00", "c-2"],
+            [2, 9, "no recovery target specified", "2026-01-02T00:00:00+00:00", "c-0"]]"#;
+        let said = |text| Takeover::read(text).unwrap().new_leader;
+        assert_eq!(said(both).as_deref(), Some("c-0"));
+        assert_eq!(said(r#"[[1, 5, "no recovery target specified"]]"#), None);
+        assert_eq!(said("nonsense"), None);
+    }
+
+    #[test]
+    fn what_a_version_means_is_known_only_of_versions_that_are() {
+        let said = |version: &str| {
+            let text = format!(r#"{{"state": "running", "version": "{version}"}}"#);
+            let Seen::Value(status) = MemberStatus::read(&text) else {
+                panic!("readable")
+            };
+            (
+                status.is_of_known_format(),
+                status.keeps_waiting_without_strict(),
+            )
+        };
+        assert_eq!(said("3.3.3"), (true, true));
+        assert_eq!(said("3.3.7"), (true, false));
+        assert_eq!(said("4.0.5"), (true, true));
+        assert_eq!(said("4.0.6"), (true, false));
+        assert_eq!(said("4.1.0"), (true, false));
+        assert_eq!(said("2.1.4"), (false, true));
+        assert_eq!(said("5.0.0"), (false, false));
+        assert_eq!(said("nightly"), (false, true));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::cluster::Role;
 use super::desired::Source;
 use super::field::FieldPath;
 use super::finding::{Finding, Place};
@@ -134,12 +135,23 @@ pub enum Move {
     Create,
     /// Only Lockstep's own record is written: the object already says what Git says.
     Record,
-    /// Fields outside replication and instances.
+    /// Fields outside replication and instances that replace no Pod.
     Settings,
+    /// Members that are there may do more: lead, or serve reads. Each with the role it gets.
+    GiveRoles {
+        members: Vec<(String, Role)>,
+    },
     /// Fewer standbys acknowledge, or strict is taken off.
-    Loosen,
+    Loosen {
+        from: Durability,
+        to: Durability,
+    },
     Grow {
         from: u32,
+        to: u32,
+    },
+    /// From no instances to so many.
+    Start {
         to: u32,
     },
     /// So many standbys acknowledge each commit from here on.
@@ -154,6 +166,26 @@ pub enum Move {
     Remove {
         member: String,
         instances: u32,
+        /// How many are left when the last removal is made.
+        end: u32,
+    },
+    /// The last instance goes.
+    Stop {
+        member: String,
+    },
+    /// Members may do less. Each with the role it gets, and the roles of all by index, as they are then.
+    TakeRoles {
+        members: Vec<(String, Role)>,
+        roles: Vec<Role>,
+    },
+    /// It becomes a standby cluster of another one, or of a different one (`spec.replicateFrom`).
+    Follow,
+    /// It follows no other cluster any more, and is promoted.
+    Lead,
+    /// Fields whose change makes the operator replace Pods.
+    Template {
+        /// Writes to replication came before it, and have to be in force.
+        after_replication: bool,
     },
     /// The mode's declared spelling; Patroni notices nothing.
     Spell,
@@ -185,16 +217,24 @@ pub enum GateId {
     SyncSatisfied,
     /// P3: the members are there, ready and streaming.
     MembersHealthy,
+    /// A person has approved the change in Git, as the plan names it.
+    Approved,
     /// P4: no lock, operation, switchover, pause or rollout.
     NothingElseRunning,
+    /// P5: every member has taken up its role.
+    RolesApplied,
     /// P6: the StatefulSet is where the live object wants it.
     OperatorCaughtUp,
-    /// P7: a standby in `/sync` may be promoted.
+    /// P7: a standby in `/sync` may be promoted, and still may when the step is done.
     Promotable,
+    /// On a Patroni that keeps waiting when strict is taken off with no standby there (`domain` §5.5): one streams.
+    Unblocks,
     /// The standbys needed were seen to pass a position that lay ahead of them.
     Mark,
-    /// The Pod to be removed is not the leader.
+    /// The leader is not removed, and may lead after the step.
     LeaderStays,
+    /// The leader that an instance-less cluster had last is the one that would start first.
+    LastLeader,
 }
 
 impl GateId {
@@ -207,6 +247,10 @@ impl GateId {
             Self::SyncSatisfied => "P2",
             Self::MembersHealthy => "P3",
             Self::NothingElseRunning => "P4",
+            Self::RolesApplied => "P5",
+            Self::Approved => "approval",
+            Self::Unblocks => "unblocks",
+            Self::LastLeader => "last-leader",
             Self::OperatorCaughtUp => "P6",
             Self::Promotable => "P7",
             Self::Mark => "mark",
@@ -222,6 +266,10 @@ impl GateId {
             Self::SyncSatisfied => "synchronous standbys listed",
             Self::MembersHealthy => "members healthy",
             Self::NothingElseRunning => "nothing else running",
+            Self::RolesApplied => "roles applied",
+            Self::Approved => "approved",
+            Self::Unblocks => "a standby streams",
+            Self::LastLeader => "last leader known",
             Self::OperatorCaughtUp => "operator caught up",
             Self::Promotable => "a synchronous standby is promotable",
             Self::Mark => "standbys passed the mark",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::decide::evidence::IdleLeader;
-use crate::decide::plan::{Inputs, Wanted, plan};
+use crate::decide::plan::{Inputs, Wanted, awaited, plan};
 use crate::decide::references::{Unapplied, held_by, plan_supporting};
 use crate::decide::sighting::{Moment, Sighting};
 use crate::edge::apiserver::Reader;
@@ -74,17 +74,22 @@ impl Observer {
             Wanted::Refused(_) => Vec::new(),
         };
         let seen = self.look(key);
+        let now = self.now();
         let blank = Sighting::default();
-        Some(plan(&Inputs {
+        let plan = plan(&Inputs {
             key,
             wanted,
             seen: seen.as_ref().map_err(Clone::clone),
             sighting: self.sightings.get(key).unwrap_or(&blank),
-            now: self.now(),
+            now,
             unix: jiff::Timestamp::now().as_second(),
             idle_leader: self.idle_leader,
             unapplied: &held,
-        }))
+        });
+        if let (Wanted::Declared(cluster), Some(sighting)) = (wanted, self.sightings.get_mut(key)) {
+            sighting.waits(awaited(&plan, &cluster.digest), now);
+        }
+        Some(plan)
     }
 
     pub fn plan_supporting(&self, supporting: &Supporting) -> SupportingPlan {

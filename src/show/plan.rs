@@ -14,6 +14,7 @@ use super::findings;
 use super::mask::masked_pair;
 use super::palette::{Palette, paint};
 use super::yaml_text;
+use crate::model::cluster::Role;
 use crate::model::field::FieldPath;
 use crate::model::finding::Finding;
 use crate::model::plan::{
@@ -194,15 +195,37 @@ fn move_in_words(one: &Move) -> String {
         Move::Create => "create the cluster".into(),
         Move::Record => "record that Git is carried out".into(),
         Move::Settings => "change settings".into(),
-        Move::Loosen => "loosen".into(),
+        Move::Template { .. } => "change what Pods are made of".into(),
+        Move::GiveRoles { members } => format!("give roles: {}", assigned(members)),
+        Move::TakeRoles { members, roles: _ } => format!("take roles: {}", assigned(members)),
+        Move::Start { to } => match to {
+            1 => "start 1 instance".into(),
+            to => format!("start {to} instances"),
+        },
+        Move::Stop { member } => format!("stop {member}, the last instance"),
+        Move::Follow => "replicate from another cluster".into(),
+        Move::Lead => "stop replicating, and be promoted".into(),
+        Move::Loosen { .. } => "loosen".into(),
         Move::Grow { from, to } => format!("grow from {from} to {to} instances"),
         Move::Climb { standbys: count } => format!("climb to {}", standbys(*count)),
         Move::AddStrict { standbys: count } => {
             format!("make {} strict", standbys(*count))
         }
-        Move::Remove { member, instances } => format!("remove {member}, {instances} left"),
+        Move::Remove {
+            member,
+            instances,
+            end: _,
+        } => format!("remove {member}, {instances} left"),
         Move::Spell => "spell the mode as declared".into(),
     }
+}
+
+/// `c-1 readonly, c-2 none`.
+fn assigned(members: &[(String, Role)]) -> String {
+    let words = members
+        .iter()
+        .map(|(member, role)| format!("{member} {}", role.word()));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// `asynchronous → 3 synchronous standbys`, or that it stays.

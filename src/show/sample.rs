@@ -82,6 +82,7 @@ pub fn cluster(base: &str, sync: &str, members: Vec<Member>) -> ObservedCluster 
                 ("sync_standby", sync),
             ]))),
             failover: None,
+            last_takeover: None,
         },
         stateful_set: Seen::Value(None),
         operations: Seen::Value(Vec::new()),

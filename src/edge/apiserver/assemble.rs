@@ -11,7 +11,7 @@ use crate::model::observed::{
     LiveObject, Member, ObservedCluster, ObservedPatroni, Operation, StatefulSet,
 };
 use crate::model::patroni::{
-    Annotations, FailoverRequest, LeaderRecord, PatroniConfig, Seen, SyncState,
+    Annotations, FailoverRequest, LeaderRecord, PatroniConfig, Seen, SyncState, Takeover,
 };
 
 /// Why a cluster or an object cannot be said anything about.
@@ -138,6 +138,7 @@ impl Index {
                 initialize: None,
                 sync: Seen::Unknown(reason),
                 failover: None,
+                last_takeover: None,
             };
         }
         let record = |suffix: &str| {
@@ -165,6 +166,9 @@ impl Index {
                     .unwrap_or_default(),
             ),
             failover: annotations("-failover").and_then(FailoverRequest::read),
+            last_takeover: config
+                .and_then(|found| found.get("history"))
+                .and_then(|history| Takeover::read(history)),
             base: base.to_owned(),
         }
     }

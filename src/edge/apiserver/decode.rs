@@ -274,8 +274,8 @@ impl Recorded for SlimStatefulSet {
     }
 }
 
-/// The annotations of Patroni's Endpoints that decisions or tables read; `slots`, `history` and the rest are not kept.
-const PATRONI_ANNOTATIONS: [&str; 10] = [
+/// The annotations of Patroni's Endpoints that decisions or tables read; `slots` and the rest are not kept.
+const PATRONI_ANNOTATIONS: [&str; 11] = [
     "leader",
     "renewTime",
     "transitions",
@@ -286,19 +286,36 @@ const PATRONI_ANNOTATIONS: [&str; 10] = [
     "quorum",
     "member",
     "scheduled_at",
+    HISTORY,
 ];
+/// One entry for each takeover since the cluster was made; only the last is kept.
+const HISTORY: &str = "history";
 
 impl Recorded for PartialObjectMeta<Endpoints> {
     fn record(self, _: Watched) -> Option<Record> {
         let mut annotations: BTreeMap<String, String> =
             self.metadata.annotations.clone().unwrap_or_default();
         annotations.retain(|name, _| PATRONI_ANNOTATIONS.contains(&name.as_str()));
+        if let Some(history) = annotations.get_mut(HISTORY) {
+            *history = last_entry(history);
+        }
         Some(Record {
             key: key_of(&self.metadata)?,
             cluster: None,
             resource_version: self.metadata.resource_version?,
             body: Body::Endpoints(annotations),
         })
+    }
+}
+
+/// A JSON list cut to its last entry; what is none stays, for its reader to say so.
+fn last_entry(history: &str) -> String {
+    match serde_json::from_str::<Vec<Value>>(history) {
+        Ok(mut entries) => {
+            let last: Vec<Value> = entries.pop().into_iter().collect();
+            Value::Array(last).to_string()
+        }
+        Err(_) => history.to_owned(),
     }
 }
 

@@ -1,0 +1,1 @@
+//! Every hazard of `domain.md` §6.2.

@@ -1,0 +1,159 @@
+//! What the stories of this floor are told with: what Git asks for, what was seen look by look, and the plan in words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::decide::digest::digest;
+use crate::decide::evidence::IdleLeader;
+use crate::decide::plan::{Inputs, Wanted, awaited, plan};
+use crate::decide::scene::Scene;
+use crate::decide::sighting::{Moment, Sighting};
+use crate::model::cluster::ClusterSpec;
+use crate::model::desired::DesiredCluster;
+use crate::model::key::{Key, Kind};
+use crate::model::manifest::Document;
+use crate::model::plan::ClusterPlan;
+use crate::model::yaml::Positions;
+
+pub struct Story {
+    pub scene: Scene,
+    pub git: Value,
+    pub sighting: Sighting,
+    pub looks: u64,
+    pub idle_leader: IdleLeader,
+    /// Seconds since 1970.
+    pub unix: i64,
+}
+
+impl Story {
+    /// Live is in force with `live`; Git has the same cluster with `git` instances and replication.
+    pub fn of(live: (u32, Value), git: (u32, Value)) -> Self {
+        let scene = Scene::with(live.0, live.1);
+        let mut value = scene.seen.live.as_ref().unwrap().value.clone();
+        value["spec"]["instances"] = json!(git.0);
+        value["spec"]["replication"] = git.1;
+        value["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("annotations");
+        Self {
+            scene,
+            git: value,
+            sighting: Sighting::default(),
+            looks: 0,
+            idle_leader: IdleLeader::Pass,
+            unix: 1_000,
+        }
+    }
+
+    /// So many leader loops in which every standby but the frozen ones follows.
+    pub fn loops(&mut self, count: u64, frozen: &[&str]) -> &mut Self {
+        for _ in 0..count {
+            self.looks += 1;
+            let leader = 1000 * self.looks;
+            self.scene.renew(leader);
+            let names: Vec<String> = self
+                .scene
+                .seen
+                .seen_members()
+                .iter()
+                .map(|member| member.name.clone())
+                .collect();
+            for name in names
+                .iter()
+                .skip(1)
+                .filter(|name| !frozen.contains(&name.as_str()))
+            {
+                self.scene.position(name, leader - 500);
+            }
+            self.look();
+        }
+        self
+    }
+
+    /// A look at the scene as it is, ten seconds after the last one counted, and the plan that comes of it.
+    pub fn look(&mut self) {
+        let now = Moment(Duration::from_secs(10 * self.looks));
+        self.sighting.look(&self.scene.seen, now);
+        let desired = self.desired();
+        let awaited = awaited(&self.plan(), &desired.digest);
+        self.sighting.waits(awaited, now);
+    }
+
+    pub fn annotate(&mut self, name: &str, value: &str) -> &mut Self {
+        self.scene.live_value()["metadata"]["annotations"][name] = json!(value);
+        self
+    }
+
+    pub fn desired(&self) -> DesiredCluster {
+        DesiredCluster {
+            document: Arc::new(Document {
+                file: "c.yaml".into(),
+                kind: Kind::from_api_version("stackgres.io/v1", "SGCluster"),
+                key: Key::new("db", "c"),
+                value: Arc::new(self.git.clone()),
+                positions: Arc::new(Positions::default()),
+            }),
+            spec: ClusterSpec::read(&self.git).unwrap(),
+            digest: digest(&self.git),
+            findings: Vec::new(),
+        }
+    }
+
+    pub fn plan(&self) -> ClusterPlan {
+        plan(&Inputs {
+            key: &Key::new("db", "c"),
+            wanted: Wanted::Declared(&self.desired()),
+            seen: Ok(&Arc::new(self.scene.seen.clone())),
+            sighting: &self.sighting,
+            now: Moment(Duration::from_secs(10 * self.looks)),
+            unix: self.unix,
+            idle_leader: self.idle_leader,
+            unapplied: &[],
+        })
+    }
+
+    /// State, reason, then a line a step: what is written, and the first step's gates that hold.
+    pub fn told(&self) -> String {
+        tell(&self.plan())
+    }
+}
+
+pub fn tell(plan: &ClusterPlan) -> String {
+    let mut told = plan.state.word().to_owned();
+    if let Some(because) = &plan.because {
+        told.push_str(&format!(": {because}"));
+    }
+    for step in &plan.steps {
+        let value = |value: &Option<Value>| {
+            value
+                .as_ref()
+                .map_or("-".to_owned(), |value| value.to_string().replace('"', ""))
+        };
+        let changes: Vec<String> = step
+            .changes
+            .iter()
+            .map(|change| {
+                let path = change
+                    .path
+                    .to_string()
+                    .replace("spec.", "")
+                    .replace("replication.", "");
+                format!("{path} {}→{}", value(&change.from), value(&change.to))
+            })
+            .collect();
+        told.push_str(&format!(
+            "\n{} [{}]",
+            changes.join(", "),
+            step.durability_after
+        ));
+    }
+    told
+}
+
+/// A replication section with just a mode.
+pub fn all(mode: &str) -> Value {
+    json!({"mode": mode})
+}
