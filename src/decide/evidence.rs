@@ -344,7 +344,7 @@ fn unknown_format(name: &str, said: &MemberStatus) -> String {
 pub fn unblocks(evidence: &Evidence<'_>) -> Verdict {
     let leader = match leader(evidence) {
         Ok(leader) => leader,
-        Err(verdict) => return verdict,
+        Err(verdict) => return unknown(verdict.reason()),
     };
     let Some(said) = leader.said() else {
         return unknown(format!("the leader {} has not reported yet", leader.name));

@@ -201,6 +201,7 @@ fn plan_change(
     let used = live.annotation(APPROVED);
     let approval = change.approval(&desired.document.value, used, inputs.unix);
     let about = route.to_approve();
+    plan.findings.extend(route.findings.iter().cloned());
     take(plan, route, Grounds::Live(&evidence));
     hold_for_approval(plan, about, &approval, used, inputs.unix);
     settle(plan, inputs, &desired.digest);

@@ -9,14 +9,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::decide::compare::{FIELD_MANAGER, compare};
-use crate::decide::steps;
+use crate::decide::steps::{self, Route};
 use crate::model::cluster::ClusterSpec;
 use crate::model::desired::{Desired, DesiredCluster};
 use crate::model::finding::{Finding, Level};
 use crate::model::key::Key;
 use crate::model::manifest::Document;
 use crate::model::observed::{LiveObject, Manager};
-use crate::model::plan::Step;
 use crate::model::review::{Review, ReviewedCluster, ReviewedObject};
 
 /// Compares what two revisions declare.
@@ -76,18 +75,18 @@ fn reviewed(key: &Key, base: &Desired, head: &Desired) -> Option<ReviewedCluster
         (None, Some(after)) if base.refused.contains_key(key) => {
             cluster.findings.push(unknown_base(key, after));
         }
-        (None, Some(after)) => take(
-            &mut cluster,
-            steps::to_create(after).map(|route| route.steps),
-        ),
+        (None, Some(after)) => take(&mut cluster, steps::to_create(after)),
         (Some(before), Some(after)) => take(&mut cluster, between(before, after)),
     }
     Some(cluster)
 }
 
-fn take(cluster: &mut ReviewedCluster, steps: Result<Vec<Step>, String>) {
-    match steps {
-        Ok(steps) => cluster.steps = steps,
+fn take(cluster: &mut ReviewedCluster, route: Result<Route, String>) {
+    match route {
+        Ok(Route { steps, findings }) => {
+            cluster.steps = steps;
+            cluster.findings.extend(findings);
+        }
         Err(why) => cluster.refused = Some(why),
     }
 }
@@ -113,19 +112,22 @@ fn unknown_base(key: &Key, after: &DesiredCluster) -> Finding {
 }
 
 /// The steps of a cluster that stands where the base declares it.
-fn between(before: &DesiredCluster, after: &DesiredCluster) -> Result<Vec<Step>, String> {
+fn between(before: &DesiredCluster, after: &DesiredCluster) -> Result<Route, String> {
     let live = as_live(&before.document);
     let spec = ClusterSpec::read(&live.value)?;
     let differences = compare(&after.document, &live, &|_| false).differences;
     if differences.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Route {
+            steps: Vec::new(),
+            findings: Vec::new(),
+        });
     }
-    let mut steps = steps::to_change(after, &live, &spec, &differences, None)?.steps;
-    for step in &mut steps {
+    let mut route = steps::to_change(after, &live, &spec, &differences, None)?;
+    for step in &mut route.steps {
         step.gates =
             crate::decide::gate::gates_of(&step.moves, crate::decide::gate::Grounds::Later);
     }
-    Ok(steps)
+    Ok(route)
 }
 
 /// The base as it would be live: applied by Lockstep, which owns every field that it declares.

@@ -4,6 +4,7 @@
 //! replication, instances and roles move by `transition`; what makes the operator replace Pods is the last write, since a
 //! replication change and a rollout must not meet (`domain.md` §6.2 H27). What a person has to approve is named here.
 
+mod hidden;
 mod object;
 
 use std::sync::Arc;
@@ -17,14 +18,18 @@ use crate::decide::transition::{Hop, cradle, hops};
 use crate::model::cluster::{ClusterSpec, Group};
 use crate::model::desired::DesiredCluster;
 use crate::model::field::FieldPath;
+use crate::model::finding::Finding;
 use crate::model::observed::LiveObject;
 use crate::model::plan::{Change, Difference, Move, Step};
+use hidden::hidden_loosening;
 use object::Stage;
 
 /// All writes from live to Git's document; gates are not judged yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     pub steps: Vec<Step>,
+    /// What the way there does that nobody may have meant.
+    pub findings: Vec<Finding>,
 }
 
 impl Route {
@@ -99,7 +104,10 @@ pub fn to_create(desired: &DesiredCluster) -> Result<Route, String> {
         target: &target,
     };
     way.follow(&mut steps, &first, rest, &|_| Vec::new(), false);
-    Ok(Route { steps })
+    Ok(Route {
+        steps,
+        findings: Vec::new(),
+    })
 }
 
 /// The write that only records that Git's document is carried out.
@@ -152,6 +160,7 @@ pub fn to_change(
         live: Some(live),
         target: &target,
     };
+    let findings = hidden_loosening(desired, &at, &target, differences);
     let moves_replication = !hops.is_empty() || !source.is_empty();
     let mut steps = Vec::new();
     let held = paths(source.iter().chain(&template));
@@ -182,7 +191,7 @@ pub fn to_change(
             None,
             &[],
         ));
-        return Ok(Route { steps });
+        return Ok(Route { steps, findings });
     }
     if !settings.is_empty() {
         let changes = settings.iter().map(|one| change(one)).collect();
@@ -220,7 +229,7 @@ pub fn to_change(
             ..to_record(desired, live, spec)
         });
     }
-    Ok(Route { steps })
+    Ok(Route { steps, findings })
 }
 
 /// The same step with an approval recorded as used in its write.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::decide::approval::APPROVE;
+use crate::decide::compare::FIELD_MANAGER;
 use crate::decide::digest::digest;
 use crate::decide::evidence::IdleLeader;
 use crate::decide::plan::{Inputs, Wanted, awaited, plan};
@@ -14,6 +16,7 @@ use crate::model::cluster::ClusterSpec;
 use crate::model::desired::DesiredCluster;
 use crate::model::key::{Key, Kind};
 use crate::model::manifest::Document;
+use crate::model::observed::Manager;
 use crate::model::plan::ClusterPlan;
 use crate::model::yaml::Positions;
 
@@ -85,6 +88,28 @@ impl Story {
     pub fn annotate(&mut self, name: &str, value: &str) -> &mut Self {
         self.scene.live_value()["metadata"]["annotations"][name] = json!(value);
         self
+    }
+
+    /// Lockstep owns these fields of the live object (`fieldsV1`).
+    pub fn own(&mut self, fields: Value) {
+        let live = self.scene.seen.live.as_mut().expect("a live object");
+        live.managers = vec![Manager {
+            name: FIELD_MANAGER.into(),
+            operation: "Apply".into(),
+            subresource: None,
+            time: None,
+            fields,
+        }];
+    }
+
+    /// Git's document with the approval that its plan asks for.
+    pub fn approve(&mut self) {
+        let because = self.plan().because.unwrap_or_default();
+        let (_, rest) = because
+            .split_once("lockstep.dev/approve: ")
+            .unwrap_or_else(|| panic!("nothing to approve: {because}"));
+        let value = rest.split_whitespace().next().unwrap_or_default();
+        self.git["metadata"]["annotations"] = json!({APPROVE: value});
     }
 
     pub fn desired(&self) -> DesiredCluster {

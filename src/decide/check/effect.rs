@@ -378,6 +378,7 @@ fn timing(object: &mut Object<'_>, path: &FieldPath) {
 }
 
 fn elsewhere(object: &mut Object<'_>) {
+    same_names(object);
     let backups = object.list("spec.configurations.backups").len();
     if backups > 1 {
         object.at_key(
@@ -406,4 +407,21 @@ fn elsewhere(object: &mut Object<'_>) {
                 .help("keep spec.configurations.observability.disableMetrics"),
         );
     }
+}
+
+/// StackGres names a cluster's Service like the cluster, and its members after it.
+fn same_names(object: &mut Object<'_>) {
+    let host = "spec.replicateFrom.instance.external.host";
+    let source = object.text(host).and_then(|host| host.split('.').next());
+    let Some(name) = source.filter(|source| Some(*source) == object.text("metadata.name")) else {
+        return;
+    };
+    let message = format!(
+        "the source seems to be named {name} too, so its members would have the names of this cluster's"
+    );
+    object.at_value(
+        Object::path(host),
+        Finding::warning("replicate-from-same-name", message)
+            .help("name linked clusters differently: Patroni 4.1.0 takes such a member for its own synchronous standby"),
+    );
 }

@@ -159,6 +159,10 @@ pub const IDS: &[Rule] = &[
         "replicate-from-async",
         "A replication mode that has no effect in a standby cluster",
     ),
+    warning(
+        "replicate-from-same-name",
+        "A source whose members would have the names of this cluster's",
+    ),
     error("server-field", "A field that only the server writes"),
     note(
         "strict-promises-one",

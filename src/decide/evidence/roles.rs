@@ -150,7 +150,8 @@ pub fn listed(evidence: &Evidence<'_>) -> Result<Vec<u32>, Verdict> {
 pub fn leader_stays(evidence: &Evidence<'_>, leaver: &str, end: u32) -> Verdict {
     let leader = match leader(evidence) {
         Ok(leader) => leader,
-        Err(verdict) => return verdict,
+        // That there is none is told by P0, and is no person's affair yet.
+        Err(verdict) => return unknown(verdict.reason()),
     };
     let beyond = leader.index.is_some_and(|index| index >= end.max(1));
     if leader.name == leaver || beyond {
@@ -168,7 +169,8 @@ pub fn leader_stays(evidence: &Evidence<'_>, leaver: &str, end: u32) -> Verdict 
 pub fn leader_may_lead(evidence: &Evidence<'_>, after: &[Role]) -> Verdict {
     let leader = match leader(evidence) {
         Ok(leader) => leader,
-        Err(verdict) => return verdict,
+        // That there is none is told by P0, and is no person's affair yet.
+        Err(verdict) => return unknown(verdict.reason()),
     };
     let may_lead = |member: &Member| {
         let role = member.index.and_then(|index| after.get(index as usize));
