@@ -66,6 +66,8 @@ pub mod decide {
     #[cfg(test)]
     mod hazards;
     #[cfg(test)]
+    mod laws;
+    #[cfg(test)]
     mod scene;
     #[cfg(test)]
     mod stories;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::model::key::Key;
+use crate::model::plan::Verdict;
 
 /// In Git: the approval.
 pub const APPROVE: &str = "lockstep.dev/approve";
@@ -42,6 +43,24 @@ pub enum Approval {
     Given { value: String, until: String },
     /// What to write, and what is wrong with what stands there.
     Needed { write: String, why: Option<String> },
+}
+
+impl Approval {
+    /// As a gate of the steps up to the one that needs it; `about` says what is to be approved.
+    pub fn verdict(&self, about: &str) -> Verdict {
+        match self {
+            Self::Given { until, .. } => Verdict::Open(format!("approved in Git until {until}")),
+            Self::Needed { write, why } => {
+                let why = why
+                    .as_ref()
+                    .map(|why| format!("; {why}"))
+                    .unwrap_or_default();
+                Verdict::Closed(format!(
+                    "{about}{why}: to approve it, write the annotation {APPROVE}: {write} into the manifest"
+                ))
+            }
+        }
+    }
 }
 
 impl Change<'_> {

@@ -92,6 +92,7 @@ pub fn in_force(
     stored: Option<&ClusterSpec>,
     seen: Option<&ObservedCluster>,
 ) -> InForce {
+    let is_stopped = declared.is_some_and(|spec| spec.instances == 0);
     let declared = declared.map(|spec| Shape::of(spec).asks());
     let stored = stored.map(|spec| Shape::of(spec).asks());
     let Some(seen) = seen else {
@@ -132,7 +133,11 @@ pub fn in_force(
         .filter(|member| member.said().is_some_and(MemberStatus::is_streaming))
         .map(|member| member.name.clone())
         .collect();
-    let verdict = judge(declared, &configured, &listed, &streaming, leader.is_some());
+    let verdict = if is_stopped {
+        judge_stopped(seen)
+    } else {
+        judge(declared, &configured, &listed, &streaming, leader.is_some())
+    };
     InForce {
         declared,
         stored,
@@ -140,6 +145,17 @@ pub fn in_force(
         listed,
         streaming,
         verdict,
+    }
+}
+
+/// Without instances there is nothing to acknowledge: in force is that nothing runs.
+fn judge_stopped(seen: &ObservedCluster) -> ForceVerdict {
+    match &seen.members {
+        Seen::Unknown(why) => ForceVerdict::Unknown(why.clone()),
+        Seen::Value(members) => match members.first() {
+            None => ForceVerdict::InForce,
+            Some(member) => ForceVerdict::NotInForce(format!("{} still runs", member.name)),
+        },
     }
 }
 

@@ -526,7 +526,7 @@ fn h28_a_manifest_that_is_gone_deletes_nothing() {
             .collect();
         assemble(Source::default(), &readings, &NamespaceMap::default())
     };
-    let review = review(&revision(&[text]), &revision(&[]));
+    let review = review(&revision(&[text]), &revision(&[]), 0);
     assert!(review.clusters[0].steps.is_empty());
     assert_eq!(review.clusters[0].findings[0].id, "not-declared");
 }

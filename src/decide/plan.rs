@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::decide::approval::{self, APPROVE, APPROVED, Approval, used_up};
+use crate::decide::approval::{self, APPROVED, Approval, used_up};
 use crate::decide::compare::{Comparison, compare};
 use crate::decide::digest::{APPLIED, APPLYING, is_known};
 use crate::decide::durability::{Shape, in_force};
@@ -244,7 +244,7 @@ fn hold_for_approval(
         if let Some(gate) = gates.find(|gate| gate.id == GateId::LastLeader)
             && matches!(gate.verdict, Verdict::Closed(_) | Verdict::Unknown(_))
         {
-            gate.verdict = approval_verdict(approval, gate.verdict.reason());
+            gate.verdict = approval.verdict(gate.verdict.reason());
             record(step);
         }
     }
@@ -252,26 +252,11 @@ fn hold_for_approval(
     for step in &mut plan.steps[..=last] {
         step.gates.push(Gate {
             id: GateId::Approved,
-            verdict: approval_verdict(approval, &about),
+            verdict: approval.verdict(&about),
         });
         step.gates.sort_by_key(|gate| gate.id);
     }
     record(&mut plan.steps[last]);
-}
-
-fn approval_verdict(approval: &Approval, about: &str) -> Verdict {
-    match approval {
-        Approval::Given { until, .. } => Verdict::Open(format!("approved in Git until {until}")),
-        Approval::Needed { write, why } => {
-            let why = why
-                .as_ref()
-                .map(|why| format!("; {why}"))
-                .unwrap_or_default();
-            Verdict::Closed(format!(
-                "{about}{why}: to approve it, write the annotation {APPROVE}: {write} into the manifest"
-            ))
-        }
-    }
 }
 
 /// The state that the first step's gates make, and how long it has been so.

@@ -8,18 +8,21 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::decide::approval::{APPROVE, Approval, Change};
 use crate::decide::compare::{FIELD_MANAGER, compare};
 use crate::decide::steps::{self, Route};
 use crate::model::cluster::ClusterSpec;
 use crate::model::desired::{Desired, DesiredCluster};
+use crate::model::field::FieldPath;
 use crate::model::finding::{Finding, Level};
 use crate::model::key::Key;
 use crate::model::manifest::Document;
 use crate::model::observed::{LiveObject, Manager};
+use crate::model::plan::{Gate, GateId};
 use crate::model::review::{Review, ReviewedCluster, ReviewedObject};
 
-/// Compares what two revisions declare.
-pub fn review(base: &Desired, head: &Desired) -> Review {
+/// Compares what two revisions declare. `unix` is the time in seconds since 1970, for the day of an approval.
+pub fn review(base: &Desired, head: &Desired, unix: i64) -> Review {
     let keys: BTreeSet<&Key> = [base, head]
         .into_iter()
         .flat_map(|desired| desired.clusters.keys().chain(desired.refused.keys()))
@@ -29,7 +32,7 @@ pub fn review(base: &Desired, head: &Desired) -> Review {
         head: head.source.clone(),
         clusters: keys
             .into_iter()
-            .filter_map(|key| reviewed(key, base, head))
+            .filter_map(|key| reviewed(key, base, head, unix))
             .collect(),
         supporting: supporting(base, head),
         findings: head.findings.clone(),
@@ -37,7 +40,7 @@ pub fn review(base: &Desired, head: &Desired) -> Review {
 }
 
 /// `None` where the change does not touch the cluster and there is nothing wrong with it.
-fn reviewed(key: &Key, base: &Desired, head: &Desired) -> Option<ReviewedCluster> {
+fn reviewed(key: &Key, base: &Desired, head: &Desired, unix: i64) -> Option<ReviewedCluster> {
     let before = base.clusters.get(key);
     let after = head.clusters.get(key);
     let refused = head.refused.get(key);
@@ -76,7 +79,7 @@ fn reviewed(key: &Key, base: &Desired, head: &Desired) -> Option<ReviewedCluster
             cluster.findings.push(unknown_base(key, after));
         }
         (None, Some(after)) => take(&mut cluster, steps::to_create(after)),
-        (Some(before), Some(after)) => take(&mut cluster, between(before, after)),
+        (Some(before), Some(after)) => take(&mut cluster, between(before, after, unix)),
     }
     Some(cluster)
 }
@@ -106,13 +109,11 @@ fn unknown_base(key: &Key, after: &DesiredCluster) -> Finding {
         format!("the base's manifest of {key} is refused, so the steps from it are not known"),
     )
     .of(key.clone())
-    .at(after
-        .document
-        .place(&crate::model::field::FieldPath::root()))
+    .at(after.document.place(&FieldPath::root()))
 }
 
 /// The steps of a cluster that stands where the base declares it.
-fn between(before: &DesiredCluster, after: &DesiredCluster) -> Result<Route, String> {
+fn between(before: &DesiredCluster, after: &DesiredCluster, unix: i64) -> Result<Route, String> {
     let live = as_live(&before.document);
     let spec = ClusterSpec::read(&live.value)?;
     let differences = compare(&after.document, &live, &|_| false).differences;
@@ -127,7 +128,47 @@ fn between(before: &DesiredCluster, after: &DesiredCluster) -> Result<Route, Str
         step.gates =
             crate::decide::gate::gates_of(&step.moves, crate::decide::gate::Grounds::Later);
     }
+    if let Some((last, about)) = route.to_approve() {
+        let change = Change {
+            key: &after.document.key,
+            base: Some(&before.digest),
+            target: &after.digest,
+        };
+        let approval = change.approval(&after.document.value, None, unix);
+        for step in &mut route.steps[..=last] {
+            step.gates.push(Gate {
+                id: GateId::Approved,
+                verdict: approval.verdict(&about),
+            });
+            step.gates.sort_by_key(|gate| gate.id);
+        }
+        route.findings.push(to_approve(after, &approval, &about));
+    }
     Ok(route)
+}
+
+/// What the reviewers are asked to take upon themselves.
+fn to_approve(after: &DesiredCluster, approval: &Approval, about: &str) -> Finding {
+    let finding = match approval {
+        Approval::Given { until, .. } => {
+            Finding::warning("approved", format!("{about}; approved until {until}"))
+                .help("merge only if that is meant")
+        }
+        Approval::Needed { write, why } => {
+            let why = why.as_ref().map(|why| format!("; {why}"));
+            Finding::warning(
+                "needs-approval",
+                format!("{about}{}", why.unwrap_or_default()),
+            )
+            .help(format!(
+                "to approve it, write the annotation {APPROVE}: {write} into the manifest"
+            ))
+        }
+    };
+    let place = after
+        .document
+        .place(&FieldPath::of(["metadata", "annotations", APPROVE]));
+    finding.at(place).of(after.document.key.clone())
 }
 
 /// The base as it would be live: applied by Lockstep, which owns every field that it declares.

@@ -234,6 +234,20 @@ impl Sighting {
         }
     }
 
+    /// The same looks at members of other names.
+    #[cfg(test)]
+    pub fn renamed(&self, rename: &dyn Fn(&str) -> String) -> Self {
+        let members = self.members.iter();
+        Self {
+            leader: self.leader.as_deref().map(rename),
+            listed: self.listed.iter().map(|name| rename(name)).collect(),
+            members: members
+                .map(|(name, member)| (rename(name), member.clone()))
+                .collect(),
+            ..self.clone()
+        }
+    }
+
     /// Loops since the leader's position was last seen to move.
     pub fn idle_loops(&self) -> u64 {
         self.loops - self.optime_moved_loop

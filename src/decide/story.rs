@@ -17,6 +17,7 @@ use crate::model::desired::DesiredCluster;
 use crate::model::key::{Key, Kind};
 use crate::model::manifest::Document;
 use crate::model::observed::Manager;
+use crate::model::patroni::Seen;
 use crate::model::plan::ClusterPlan;
 use crate::model::yaml::Positions;
 
@@ -133,6 +134,49 @@ impl Story {
             wanted: Wanted::Declared(&self.desired()),
             seen: Ok(&Arc::new(self.scene.seen.clone())),
             sighting: &self.sighting,
+            now: Moment(Duration::from_secs(10 * self.looks)),
+            unix: self.unix,
+            idle_leader: self.idle_leader,
+            unapplied: &[],
+        })
+    }
+
+    /// The plan of the same story told of a cluster with another name.
+    pub fn renamed(&self, name: &str) -> ClusterPlan {
+        let rename = |text: &str| match text.strip_prefix("c-") {
+            Some(rest) => format!("{name}-{rest}"),
+            None => text.to_owned(),
+        };
+        let key = Key::new("db", name);
+        let mut seen = self.scene.seen.clone();
+        seen.key = key.clone();
+        if let Some(live) = &mut seen.live {
+            live.value["metadata"]["name"] = json!(name);
+        }
+        if let Seen::Value(members) = &mut seen.members {
+            for member in members {
+                member.name = rename(&member.name);
+            }
+        }
+        if let Seen::Value(record) = &mut seen.patroni.leader {
+            record.leader = record.leader.as_deref().map(rename);
+        }
+        if let Seen::Value(sync) = &mut seen.patroni.sync {
+            sync.leader = sync.leader.as_deref().map(rename);
+            sync.standbys = sync.standbys.iter().map(|one| rename(one)).collect();
+        }
+        let mut desired = self.desired();
+        let document = Arc::make_mut(&mut desired.document);
+        document.key = key.clone();
+        let mut value = self.git.clone();
+        value["metadata"]["name"] = json!(name);
+        desired.digest = digest(&value);
+        document.value = Arc::new(value);
+        plan(&Inputs {
+            key: &key,
+            wanted: Wanted::Declared(&desired),
+            seen: Ok(&Arc::new(seen)),
+            sighting: &self.sighting.renamed(&rename),
             now: Moment(Duration::from_secs(10 * self.looks)),
             unix: self.unix,
             idle_leader: self.idle_leader,

@@ -23,7 +23,7 @@ pub fn review(
         (None, _) => None,
     };
     let before = source.read_at(parted.as_deref().unwrap_or(base))?;
-    let mut review = compare(&before, &after);
+    let mut review = compare(&before, &after, jiff::Timestamp::now().as_second());
     review.base.revision = base.to_owned();
     Ok(review)
 }
