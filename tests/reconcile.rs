@@ -307,3 +307,141 @@ fn the_daemon_waits_for_a_server_that_is_not_there_and_goes_on_when_it_is() {
     ]);
     daemon.line("written");
 }
+
+fn written(daemon: &mut Running) -> Vec<String> {
+    let lines = daemon.so_far().iter();
+    lines
+        .filter(|line| line.contains("written cluster="))
+        .cloned()
+        .collect()
+}
+
+/// Whether the Pods have these `nofailover` labels, by index.
+fn nofailover(server: &Server, instances: u32) -> Vec<String> {
+    let label = |index| {
+        let pod = server.get("v1", "Pod", &format!("c-{index}"));
+        let label = pod.and_then(|pod| {
+            let label = pod.pointer("/metadata/labels/nofailover")?;
+            label.as_str().map(str::to_owned)
+        });
+        label.unwrap_or_default()
+    };
+    (0..instances).map(label).collect()
+}
+
+#[test]
+fn a_group_added_while_strict_keeps_a_standby_in_sync_that_may_be_promoted() {
+    let server = Server::simulated(SPEED);
+    let (repo, mut daemon) = settled(&server, 3, "{mode: strict-sync, syncInstances: 1}");
+    server.until("c", "strict", is("strict-sync"));
+    server.until("c", "in force", |_| !standbys(&server, "c").is_empty());
+    let listed = standbys(&server, "c");
+    let stalled = stalled_ms(&server, "c");
+    let before = written(&mut daemon).len();
+    commit(
+        &server,
+        &repo,
+        3,
+        "{mode: strict-sync, syncInstances: 1, groups: [{name: reports, role: readonly, instances: 1}]}",
+    );
+    server.until("c", "grouped", |cluster| {
+        cluster.pointer("/spec/replication/groups/0/role") == Some(&json!("readonly"))
+            && cluster.pointer("/spec/replication/syncInstances") == Some(&json!(1))
+            && applied(cluster)
+    });
+    server.until("c", "tagged", |_| {
+        nofailover(&server, 3) == ["false", "false", "true"]
+    });
+    server.until("c", "in force", |_| standbys(&server, "c") == "c-1");
+    // Where c-2 was the one listed, another was listed before its right to lead was taken.
+    let writes = written(&mut daemon).len() - before;
+    assert_eq!(
+        writes,
+        if listed == "c-2" { 3 } else { 1 },
+        "listed was {listed}"
+    );
+    let stall = stalled_ms(&server, "c") - stalled;
+    assert!(stall <= 1000, "writes stopped for {stall} ms");
+}
+
+#[test]
+fn stopping_waits_for_the_approval_that_the_plan_names_and_starts_again_without_one() {
+    let server = Server::simulated(SPEED);
+    let (repo, _daemon) = settled(&server, 2, "{mode: sync-all}");
+    server.until("c", "sync-all", is("sync-all"));
+    commit(&server, &repo, 0, "{mode: sync-all}");
+    let plan = repo.run(&server.kubeconfig, &["plan", "--observe", "2s"]);
+    assert_eq!(plan.code, 1);
+    assert!(plan.out.contains("blocked"), "{}", plan.out);
+    let (_, rest) = plan
+        .out
+        .split_once("lockstep.dev/approve: ")
+        .expect("the plan names the approval");
+    let approval = rest.split_whitespace().next().expect("a value");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(server.cluster("c").expect("live")["spec"]["instances"], 2);
+    let stopped = cluster(&server.namespace, "c", 0, "{mode: sync-all}");
+    let named = "name: c";
+    assert!(stopped.contains(named), "{stopped}");
+    repo.write(
+        "c.yaml",
+        stopped.replacen(
+            named,
+            &format!("annotations: {{lockstep.dev/approve: '{approval}'}}\n  {named}"),
+            1,
+        ),
+    );
+    repo.commit("stopped, approved");
+    let live = server.until("c", "stopped", |cluster| {
+        cluster["spec"]["instances"] == 0 && applied(cluster)
+    });
+    let annotations = &live["metadata"]["annotations"];
+    assert_eq!(annotations["lockstep.dev/approved"], approval);
+    assert!(annotations["lockstep.dev/approve"].is_null());
+    server.until("c", "gone", |_| server.get("v1", "Pod", "c-0").is_none());
+    assert_eq!(repo.run(&server.kubeconfig, &["plan"]).code, 0);
+    commit(&server, &repo, 2, "{mode: sync-all}");
+    server.until("c", "started", |cluster| {
+        cluster["spec"]["instances"] == 2 && is("sync-all")(cluster)
+    });
+    server.until("c", "in force", |_| standbys(&server, "c") == "c-1");
+}
+
+#[test]
+fn a_failover_in_the_middle_is_planned_from_what_is() {
+    let server = Server::simulated(SPEED);
+    let (repo, _daemon) = settled(&server, 3, "{mode: sync, syncInstances: 1}");
+    server.until("c", "sync", is("sync"));
+    server.until("c", "in force", |_| !standbys(&server, "c").is_empty());
+    fault(&server, "c-0", json!("down"));
+    commit(&server, &repo, 3, "{mode: strict-sync, syncInstances: 2}");
+    std::thread::sleep(Duration::from_secs(2));
+    let live = server.cluster("c").expect("live");
+    assert_eq!(mode(&live), "sync", "two standbys are not there");
+    fault(&server, "c-0", Value::Null);
+    server.until("c", "strict", is("strict-sync"));
+    server.until("c", "in force", |_| {
+        standbys(&server, "c").matches(',').count() == 1
+    });
+}
+
+#[test]
+fn a_scale_down_through_the_leader_waits_and_names_the_switchover_that_frees_it() {
+    let server = Server::simulated(SPEED);
+    let (repo, _daemon) = settled(&server, 2, "{mode: sync-all}");
+    server.until("c", "sync-all", is("sync-all"));
+    server.until("c", "in force", |_| standbys(&server, "c") == "c-1");
+    fault(&server, "c-0", json!("down"));
+    server.until("c", "failed over", |_| {
+        let leader = server.get("v1", "Endpoints", "c");
+        leader.is_some_and(|leader| leader["metadata"]["annotations"]["leader"] == "c-1")
+    });
+    fault(&server, "c-0", Value::Null);
+    commit(&server, &repo, 1, "{mode: async}");
+    server.until("c", "loosened", |cluster| mode(cluster) == "async");
+    server.until("c", "told", |_| {
+        let plan = repo.run(&server.kubeconfig, &["plan", "--observe", "2s"]);
+        plan.out.contains("patronictl switchover --candidate c-0")
+    });
+    assert_eq!(server.cluster("c").expect("live")["spec"]["instances"], 2);
+}
