@@ -59,6 +59,7 @@ pub mod decide {
     pub mod sighting;
     pub mod steps;
     pub mod transition;
+    pub mod wait;
 
     // A pull request: the same between two revisions.
     pub mod review;

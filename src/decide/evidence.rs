@@ -13,7 +13,7 @@ pub use busy::{no_lock_or_operation, nothing_else_running};
 pub use mark::mark;
 pub use roles::{
     NEVER_PROMOTABLE, keeps_promotable, leader_may_lead, leader_stays, listed, promotable,
-    roles_applied,
+    roles_applied, roles_applied_in_sync,
 };
 pub use stopped::last_leader;
 

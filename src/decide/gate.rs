@@ -77,6 +77,10 @@ fn protecting(one: &Move) -> &'static [GateId] {
         Move::Loosen { from, to } if from.strict && !to.strict && to.standbys > 0 => {
             &[LeaderLive, NothingElseRunning, Unblocks]
         }
+        // A lower count drops somebody from /sync: it must not be the one that may be promoted, for a role not taken up.
+        Move::Loosen { from, to } if from.strict == to.strict && to.standbys > 0 => {
+            &[LeaderLive, NothingElseRunning, RolesApplied]
+        }
         Move::Loosen { .. } | Move::Grow { .. } => &[LeaderLive, NothingElseRunning],
         Move::Start { .. } => &[NothingElseRunning, LastLeader],
         Move::Climb { .. } => &[
@@ -237,6 +241,9 @@ fn judge(id: GateId, one: &Move, evidence: &Evidence<'_>) -> Verdict {
             evidence::no_lock_or_operation(evidence)
         }
         GateId::NothingElseRunning => evidence::nothing_else_running(evidence),
+        GateId::RolesApplied if matches!(one, Move::Loosen { .. }) => {
+            evidence::roles_applied_in_sync(evidence)
+        }
         GateId::RolesApplied => evidence::roles_applied(evidence),
         GateId::OperatorCaughtUp => evidence::operator_caught_up(evidence),
         GateId::Promotable if matches!(one, Move::AddStrict { .. }) => {

@@ -609,6 +609,8 @@ fn h31_a_rollout_and_a_switchover_hold_what_tightens_until_they_end() {
     let mut story = settled((3, all("async")), (3, all("sync-all")));
     story.annotate("stackgres.io/rollout", "always");
     held(&story, State::Waiting, "a rollout is going on");
+    story.annotate("stackgres.io/rollout", "never");
+    assert!(story.plan().open_step().is_some());
     let mut story = settled((3, all("async")), (3, all("sync-all")));
     story.scene.seen.patroni.failover = Some(FailoverRequest {
         member: Some("c-1".into()),

@@ -4,7 +4,6 @@
 //! step is ever written; the next pass plans again from what is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -12,10 +11,11 @@ use crate::decide::approval::{self, APPROVED, Approval, used_up};
 use crate::decide::compare::{Comparison, compare};
 use crate::decide::digest::{APPLIED, APPLYING, is_known};
 use crate::decide::durability::{Shape, in_force};
-use crate::decide::evidence::{self, Evidence, IdleLeader, NEVER_PROMOTABLE};
-use crate::decide::gate::{Grounds, gates_of, remedy};
+use crate::decide::evidence::{self, Evidence, IdleLeader};
+use crate::decide::gate::{Grounds, gates_of};
 use crate::decide::sighting::{Moment, Sighting};
 use crate::decide::steps::{self, Route};
+use crate::decide::wait::settle;
 use crate::model::cluster::ClusterSpec;
 use crate::model::desired::DesiredCluster;
 use crate::model::field::FieldPath;
@@ -23,7 +23,7 @@ use crate::model::finding::{Finding, Level};
 use crate::model::key::Key;
 use crate::model::observed::{LiveObject, ObservedCluster};
 use crate::model::plan::{
-    ClusterPlan, Difference, ForceVerdict, Gate, GateId, Move, State, Step, Verdict,
+    ClusterPlan, Difference, ForceVerdict, Gate, GateId, State, Step, Verdict,
 };
 
 /// What Git says of a cluster.
@@ -79,7 +79,7 @@ pub fn plan(inputs: &Inputs<'_>) -> ClusterPlan {
     };
     plan.in_force = in_force(Some(&desired.spec), stored_spec, Some(seen));
     match (&seen.live, &stored) {
-        (None, _) | (_, None) => plan_creation(&mut plan, desired, inputs.unapplied),
+        (None, _) | (_, None) => plan_creation(&mut plan, inputs, desired),
         (Some(_), Some(Err(why))) => {
             plan.because = Some(format!("the live object cannot be read: {why}"));
         }
@@ -112,7 +112,7 @@ fn blank(inputs: &Inputs<'_>) -> ClusterPlan {
     }
 }
 
-fn plan_creation(plan: &mut ClusterPlan, desired: &DesiredCluster, unapplied: &[String]) {
+fn plan_creation(plan: &mut ClusterPlan, inputs: &Inputs<'_>, desired: &DesiredCluster) {
     plan.declared = Some(Arc::new(crate::decide::digest::without_own_annotations(
         &desired.document.value,
     )));
@@ -126,8 +126,9 @@ fn plan_creation(plan: &mut ClusterPlan, desired: &DesiredCluster, unapplied: &[
     match steps::to_create(desired) {
         Err(why) => refuse(plan, &why),
         Ok(route) => {
+            let unapplied = inputs.unapplied;
             take(plan, route, Grounds::Absent { unapplied });
-            judge(plan);
+            settle(plan, &desired.digest, inputs.sighting, inputs.now);
         }
     }
 }
@@ -204,7 +205,7 @@ fn plan_change(
     plan.findings.extend(route.findings.iter().cloned());
     take(plan, route, Grounds::Live(&evidence));
     hold_for_approval(plan, about, &approval, used, inputs.unix);
-    settle(plan, inputs, &desired.digest);
+    settle(plan, &desired.digest, inputs.sighting, inputs.now);
 }
 
 /// The standbys in `/sync`, once it lists as many as are asked for: before that, who will be in it is not known.
@@ -257,127 +258,6 @@ fn hold_for_approval(
         step.gates.sort_by_key(|gate| gate.id);
     }
     record(&mut plan.steps[last]);
-}
-
-/// The state that the first step's gates make, and how long it has been so.
-fn settle(plan: &mut ClusterPlan, inputs: &Inputs<'_>, digest: &str) {
-    judge(plan);
-    if plan.state != State::Waiting {
-        return;
-    }
-    let Some(step) = plan.steps.first() else {
-        return;
-    };
-    let waited = inputs.sighting.waited(&signature(step, digest), inputs.now);
-    if waited < limit(step) {
-        return;
-    }
-    let Some(holds) = first_to_tell(step) else {
-        return;
-    };
-    plan.because = Some(format!(
-        "for {}: {}; {}",
-        minutes(waited),
-        holds.verdict.reason(),
-        remedy(holds.id)
-    ));
-    plan.state = State::Blocked;
-}
-
-fn judge(plan: &mut ClusterPlan) {
-    let Some(first) = plan.steps.first().filter(|first| !first.is_open()) else {
-        return;
-    };
-    // What only a person can open is told before what time may open.
-    let for_a_person = first.gates.iter().find(|gate| is_for_a_person(gate));
-    (plan.state, plan.because) = match for_a_person.or_else(|| first_to_tell(first)) {
-        Some(gate) if is_for_a_person(gate) => {
-            (State::Blocked, Some(gate.verdict.reason().to_owned()))
-        }
-        Some(gate) => (State::Waiting, Some(gate.verdict.reason().to_owned())),
-        None => (State::Waiting, None),
-    };
-}
-
-fn is_for_a_person(gate: &Gate) -> bool {
-    let Verdict::Closed(reason) = &gate.verdict else {
-        return false;
-    };
-    match gate.id {
-        GateId::Approved | GateId::LeaderStays | GateId::LastLeader | GateId::Unblocks => true,
-        GateId::Promotable => reason == NEVER_PROMOTABLE,
-        GateId::ReferencesApplied
-        | GateId::LeaderLive
-        | GateId::ConfigInForce
-        | GateId::SyncSatisfied
-        | GateId::MembersHealthy
-        | GateId::NothingElseRunning
-        | GateId::RolesApplied
-        | GateId::OperatorCaughtUp
-        | GateId::Mark => false,
-    }
-}
-
-/// What tells one wait from another: the step, and what Git asks for.
-fn signature(step: &Step, digest: &str) -> String {
-    format!("{digest} {:?}", step.moves)
-}
-
-/// What a plan waits for, for `Sighting::waits`; `None` where it does not wait.
-pub fn awaited(plan: &ClusterPlan, digest: &str) -> Option<String> {
-    let step = plan.steps.first().filter(|step| !step.is_open())?;
-    Some(signature(step, digest))
-}
-
-/// How long a step may wait before that is a person's affair. A climb may wait for a new member's base backup, the others
-/// for a few leader loops or for an operation to end.
-fn limit(step: &Step) -> Duration {
-    const MINUTE: u64 = 60;
-    let minutes = |one: &Move| match one {
-        Move::Climb { .. } => 120,
-        Move::AddStrict { .. } | Move::Remove { .. } | Move::TakeRoles { .. } => 30,
-        Move::Create
-        | Move::Record
-        | Move::Settings
-        | Move::Template { .. }
-        | Move::GiveRoles { .. }
-        | Move::Loosen { .. }
-        | Move::Grow { .. }
-        | Move::Start { .. }
-        | Move::Stop { .. }
-        | Move::Follow
-        | Move::Lead
-        | Move::Spell => 15,
-    };
-    Duration::from_secs(step.moves.iter().map(minutes).max().unwrap_or(15) * MINUTE)
-}
-
-fn minutes(waited: Duration) -> String {
-    format!("{} min", waited.as_secs() / 60)
-}
-
-/// The gate to tell of where several hold: a closed one before one that is merely not known yet, and among those the one
-/// that explains the others: what it refers to, the leader, a standby that does not move.
-fn first_to_tell(step: &Step) -> Option<&Gate> {
-    let rank = |gate: &&Gate| {
-        let explains = match gate.id {
-            GateId::ReferencesApplied | GateId::LeaderLive => 0,
-            GateId::Mark => 1,
-            GateId::ConfigInForce
-            | GateId::SyncSatisfied
-            | GateId::MembersHealthy
-            | GateId::Approved
-            | GateId::NothingElseRunning
-            | GateId::RolesApplied
-            | GateId::OperatorCaughtUp
-            | GateId::Promotable
-            | GateId::Unblocks
-            | GateId::LeaderStays
-            | GateId::LastLeader => 2,
-        };
-        (!matches!(gate.verdict, Verdict::Closed(_)), explains)
-    };
-    step.holding().min_by_key(rank)
 }
 
 fn refuse(plan: &mut ClusterPlan, why: &str) {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::decide::evidence::IdleLeader;
-use crate::decide::plan::{Inputs, Wanted, awaited, plan};
+use crate::decide::plan::{Inputs, Wanted, plan};
 use crate::decide::references::{Unapplied, held_by, plan_supporting};
 use crate::decide::sighting::{Moment, Sighting};
+use crate::decide::wait::awaited;
 use crate::edge::apiserver::Reader;
 use crate::model::desired::{Desired, Supporting};
 use crate::model::key::Key;

@@ -69,7 +69,8 @@ pub fn nothing_else_running(evidence: &Evidence<'_>) -> Verdict {
             .annotation(&format!("stackgres.io/{name}"))
             .filter(|text| !text.is_empty())
     };
-    if annotation("rollout").is_some() || annotation("rollout-dbops").is_some() {
+    let rollout = annotation("rollout").filter(|when| *when != "never");
+    if rollout.is_some() || annotation("rollout-dbops").is_some() {
         return closed("a rollout is going on (stackgres.io/rollout)");
     }
     if let Some(strategy) = pending_rollout(&evidence.live.value) {

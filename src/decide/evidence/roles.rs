@@ -10,12 +10,24 @@ use crate::model::plan::Verdict;
 
 /// P5: every member's Patroni has the tags of the role that the live object gives it, and its Pod has said so.
 pub fn roles_applied(evidence: &Evidence<'_>) -> Verdict {
+    taken_up(evidence, &|_| true, "every member")
+}
+
+/// P5 for the members that `/sync` lists, which a broken one is not for long.
+pub fn roles_applied_in_sync(evidence: &Evidence<'_>) -> Verdict {
+    match &evidence.seen.patroni.sync {
+        Seen::Value(sync) => taken_up(evidence, &|name| sync.lists(name), "every member in /sync"),
+        Seen::Unknown(why) => unknown(why.clone()),
+    }
+}
+
+fn taken_up(evidence: &Evidence<'_>, counts: &dyn Fn(&str) -> bool, who: &str) -> Verdict {
     let members = match &evidence.seen.members {
         Seen::Value(members) => members,
         Seen::Unknown(why) => return unknown(why.clone()),
     };
     let roles = roles_of(&Shape::of(evidence.spec));
-    for member in members {
+    for member in members.iter().filter(|member| counts(&member.name)) {
         let Some(role) = member
             .index
             .and_then(|index| roles.get(index as usize).copied())
@@ -44,7 +56,7 @@ pub fn roles_applied(evidence: &Evidence<'_>) -> Verdict {
             return closed(format!("{name} has not taken up its replication group yet"));
         }
     }
-    open("every member has the role that the live object gives it")
+    open(format!("{who} has the role that the live object gives it"))
 }
 
 /// `status.podStatuses[].replicationGroup`, which the Pod itself writes.
@@ -160,6 +172,12 @@ pub fn leader_stays(evidence: &Evidence<'_>, leaver: &str, end: u32) -> Verdict 
             "{} is the leader: {}",
             leader.name,
             switch_over(evidence, leader, &stays)
+        ));
+    }
+    if end == 0 {
+        return open(format!(
+            "{} leads, and a start begins with its volume",
+            leader.name
         ));
     }
     open(format!("{} leads and stays", leader.name))
