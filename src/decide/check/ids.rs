@@ -139,7 +139,7 @@ pub const IDS: &[Rule] = &[
     ),
     warning(
         "own-annotation",
-        "An annotation that Lockstep writes itself",
+        "An annotation that Lockstep writes itself, or does not read",
     ),
     warning(
         "patroni-timing",

@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use super::object::Object;
-use crate::decide::digest::{APPLIED, APPLYING};
+use crate::decide::approval::{APPROVE, APPROVED};
+use crate::decide::digest::{APPLIED, APPLYING, OWN_PREFIX};
 use crate::model::field::FieldPath;
 use crate::model::finding::Finding;
+use crate::model::spelling::nearest;
 
 /// Written by the API server; an apply that carries one is refused, or fights it.
 const SERVER_FIELDS: [&str; 8] = [
@@ -51,14 +53,32 @@ pub fn check(object: &mut Object<'_>) {
             }
         }
     }
-    for name in [APPLIED, APPLYING] {
-        let path = FieldPath::of(["metadata", "annotations", name]);
-        if object.find(&path).is_some() {
+    own_annotations(object);
+}
+
+/// Of Lockstep's own annotations a manifest may carry one, the approval; the others are records on the live object.
+fn own_annotations(object: &mut Object<'_>) {
+    let annotations = FieldPath::of(["metadata", "annotations"]);
+    let names: Vec<String> = object
+        .find(&annotations)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(|map| map.keys())
+        .filter(|name| name.starts_with(OWN_PREFIX) && *name != APPROVE)
+        .cloned()
+        .collect();
+    for name in names {
+        let is_record = [APPLIED, APPLYING, APPROVED].contains(&name.as_str());
+        let finding = if is_record {
             let message = format!("{name} is Lockstep's own record and is left out");
-            object.at_key(
-                path,
-                Finding::warning("own-annotation", message).help("remove it"),
-            );
-        }
+            Finding::warning("own-annotation", message).help("remove it")
+        } else {
+            let message = format!("{name} is no annotation that Lockstep reads");
+            Finding::warning("own-annotation", message).help(match nearest(&name, [APPROVE]) {
+                Some(name) => format!("write {name}, or remove it"),
+                None => "remove it".into(),
+            })
+        };
+        object.at_key(annotations.key(&name), finding);
     }
 }

@@ -402,6 +402,18 @@ fn supporting_objects_have_rules_of_their_own() {
     ");
 }
 
+#[test]
+fn an_annotation_of_lockstep_that_it_does_not_read_is_told() {
+    let text = changed(&[(
+        "name: sync-cluster}",
+        "name: sync-cluster, annotations: {lockstep.dev/aprove: a, lockstep.dev/approve: b}}",
+    )]);
+    assert_snapshot!(text.lines().take(2).collect::<Vec<_>>().join("\n"), @"
+    3:67 warning[own-annotation] lockstep.dev/aprove is no annotation that Lockstep reads
+        write lockstep.dev/approve, or remove it
+    ");
+}
+
 /// Ids written in the sources that make findings, as the first argument of a finding's or problem's constructor.
 fn ids_in(source: &str) -> impl Iterator<Item = &str> {
     let starts = ["error(", "warning(", "note(", "one_of("];
