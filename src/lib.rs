@@ -47,8 +47,10 @@ pub mod decide {
     pub mod desired;
     pub mod digest;
 
-    // A cluster: what differs, in which order it is written, what must hold before each write, and what is in force.
+    // A cluster: what differs, in which order it is written, what must hold before each write, what is in force, and how
+    // many members may be lost.
     pub mod approval;
+    pub mod availability;
     pub mod compare;
     pub mod durability;
     pub mod evidence;
@@ -68,6 +70,8 @@ pub mod decide {
     mod hazards;
     #[cfg(test)]
     mod laws;
+    #[cfg(test)]
+    mod losses;
     #[cfg(test)]
     mod scene;
     #[cfg(test)]

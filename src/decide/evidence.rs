@@ -297,7 +297,7 @@ fn missing(there: usize, wanted: usize, problems: &[String]) -> String {
 }
 
 /// Why a standby cannot be counted on, in words that begin with its name.
-fn follows(standby: &Member, leader: &Member) -> Result<(), String> {
+pub fn follows(standby: &Member, leader: &Member) -> Result<(), String> {
     let name = &standby.name;
     if let Some(why) = &standby.unschedulable {
         return Err(format!("{name} cannot be scheduled: {why}"));

@@ -78,6 +78,42 @@ impl fmt::Display for Durability {
     }
 }
 
+/// How many members a cluster may lose at once, whichever they are, until something stops holding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Availability {
+    /// Writes go on, by themselves, after whatever failover.
+    pub writes: Margin,
+    /// Each acknowledged commit is there after a failover, automatic or forced.
+    pub commits: Margin,
+    /// An automatic failover is possible once more.
+    pub failover: Margin,
+}
+
+impl Availability {
+    /// Nothing can be told, for this reason.
+    pub fn unknown(why: &str) -> Self {
+        let unknown = || Margin::Unknown(why.to_owned());
+        Self {
+            writes: unknown(),
+            commits: unknown(),
+            failover: unknown(),
+        }
+    }
+}
+
+/// How far it is to the loss of something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Margin {
+    /// So many members may be lost at once and it still holds; with one more, in the worst choice, it does not.
+    Lost(u32),
+    /// It holds whatever is lost.
+    Never,
+    /// It does not hold now.
+    Already,
+    /// What is live could not be read, and why.
+    Unknown(String),
+}
+
 /// A field that Git declares (or Lockstep still owns) and that live has otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
