@@ -5,9 +5,10 @@
 //! once, in the worst choice, and Patroni then does what it does (`domain.md` §5.2, §5.4). Between one failover and the
 //! next it has the time to refill `/sync`; how far a standby lags is not looked at here, that is the mark's affair.
 
-use crate::decide::durability::NONE;
+use crate::decide::durability::{NONE, Shape};
 use crate::decide::evidence::follows;
-use crate::model::cluster::{Replication, Role};
+use crate::decide::roles::roles_of;
+use crate::model::cluster::Role;
 use crate::model::observed::{Member, ObservedCluster};
 use crate::model::patroni::{MemberStatus, PatroniConfig, Seen, SyncState};
 use crate::model::plan::{Availability, Durability, Margin};
@@ -41,23 +42,22 @@ pub fn expected(members: &[Role], leader: usize, asked: Durability) -> Availabil
     })
 }
 
-/// The role of each index: those of the implicit group, then each group's in order (§2.2).
-pub fn roles(instances: u32, replication: &Replication) -> Vec<Role> {
-    let grouped: u32 = replication.groups.iter().map(|group| group.instances).sum();
-    let implicit = (replication.role, instances.saturating_sub(grouped));
-    let groups = replication
-        .groups
-        .iter()
-        .map(|group| (group.role, group.instances));
-    let all = std::iter::once(implicit).chain(groups);
-    all.flat_map(|(role, size)| std::iter::repeat_n(role, size as usize))
-        .take(instances as usize)
-        .collect()
+/// The verdict on a cluster of this shape once it is in force. The leader is taken to be a member that may lead; which one
+/// makes no difference.
+pub fn once_in_force(shape: &Shape) -> Availability {
+    let roles = roles_of(shape);
+    let leader = roles.iter().position(|role| role.is_promotable());
+    let leader = leader.unwrap_or(0);
+    if shape.follows {
+        following(&roles, leader)
+    } else {
+        expected(&roles, leader, shape.asks())
+    }
 }
 
 /// The verdict on a cluster that follows another one: it takes no writes, so there is no commit to lose, and Patroni
 /// ignores synchronous mode (§5.1).
-pub fn following(members: &[Role], leader: usize) -> Availability {
+fn following(members: &[Role], leader: usize) -> Availability {
     read_only(expected(members, leader, NONE))
 }
 
@@ -324,9 +324,7 @@ fn count(members: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::durability::Shape;
     use crate::decide::scene::Scene;
-    use crate::model::cluster::Group;
     use Margin::{Already, Lost, Never};
     use serde_json::json;
 
@@ -339,8 +337,11 @@ mod tests {
             instances,
             mode: mode.parse().unwrap(),
             sync_instances,
+            role: Role::HaRead,
+            groups: Vec::new(),
+            follows: false,
         };
-        expected(&vec![Role::HaRead; instances as usize], 0, shape.asks())
+        once_in_force(&shape)
     }
 
     /// Writes, commits, failover.
@@ -423,24 +424,6 @@ mod tests {
             told(&expected(&[HaRead, HaRead, Readonly], 0, NONE)),
             ["1", "0", "0"]
         );
-    }
-
-    #[test]
-    fn roles_are_given_out_from_the_implicit_group_on() {
-        use Role::{Ha, None, Readonly};
-        let group = |role, instances| Group {
-            name: String::new(),
-            role,
-            instances,
-        };
-        let replication = Replication {
-            mode: crate::model::cluster::Mode::Async,
-            role: Ha,
-            sync_instances: Option::None,
-            groups: vec![group(Readonly, 1), group(None, 2)],
-        };
-        assert_eq!(roles(5, &replication), [Ha, Ha, Readonly, None, None]);
-        assert_eq!(roles(2, &replication), [Readonly, None]);
     }
 
     #[test]

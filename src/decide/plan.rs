@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::decide::approval::{self, APPROVED, Approval, used_up};
+use crate::decide::availability::observed;
 use crate::decide::compare::{Comparison, compare};
 use crate::decide::digest::{APPLIED, APPLYING, is_known};
 use crate::decide::durability::{Shape, in_force};
@@ -23,7 +24,7 @@ use crate::model::finding::{Finding, Level};
 use crate::model::key::Key;
 use crate::model::observed::{LiveObject, ObservedCluster};
 use crate::model::plan::{
-    ClusterPlan, Difference, ForceVerdict, Gate, GateId, State, Step, Verdict,
+    Availability, ClusterPlan, Difference, ForceVerdict, Gate, GateId, State, Step, Verdict,
 };
 
 /// What Git says of a cluster.
@@ -106,6 +107,10 @@ fn blank(inputs: &Inputs<'_>) -> ClusterPlan {
         steps: Vec::new(),
         findings,
         in_force: in_force(declared.map(|desired| &desired.spec), None, None),
+        availability: match &inputs.seen {
+            Ok(seen) => seen.live.is_some().then(|| observed(seen)),
+            Err(why) => Some(Availability::unknown(why)),
+        },
         live: None,
         declared: None,
         observed: None,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::decide::approval::APPROVED;
+use crate::decide::availability::once_in_force;
 use crate::decide::digest::APPLYING;
 use crate::decide::durability::{NONE, Shape};
 use crate::decide::transition::{Hop, cradle, hops};
@@ -95,6 +96,7 @@ pub fn to_create(desired: &DesiredCluster) -> Result<Route, String> {
         gates: Vec::new(),
         durability_before: NONE,
         durability_after: first.asks(),
+        availability_after: once_in_force(&first),
         more_follow: more,
         object: Arc::new(stage.object()),
     }];
@@ -132,6 +134,7 @@ pub fn to_record(desired: &DesiredCluster, live: &LiveObject, spec: &ClusterSpec
         gates: Vec::new(),
         durability_before: asked,
         durability_after: asked,
+        availability_after: once_in_force(&Shape::of(spec)),
         more_follow: false,
         object: Arc::new(stage.object()),
     }
@@ -272,6 +275,7 @@ impl Way<'_> {
             gates: Vec::new(),
             durability_before: at.asks(),
             durability_after: at.asks(),
+            availability_after: once_in_force(at),
             more_follow: shape.is_some() || !held.is_empty(),
             object: Arc::new(stage.object()),
         }
@@ -305,6 +309,7 @@ impl Way<'_> {
                 gates: Vec::new(),
                 durability_before: at.asks(),
                 durability_after: to.asks(),
+                availability_after: once_in_force(&to),
                 more_follow: !is_last,
                 object: Arc::new(stage.object()),
             });

@@ -147,6 +147,8 @@ pub struct Step {
     pub gates: Vec<Gate>,
     pub durability_before: Durability,
     pub durability_after: Durability,
+    /// Once the write is in force.
+    pub availability_after: Availability,
     /// Not the last write of several: the object carries `lockstep.dev/applying` meanwhile.
     pub more_follow: bool,
     /// The object that is applied, complete.
@@ -386,6 +388,8 @@ pub struct ClusterPlan {
     pub steps: Vec<Step>,
     pub findings: Vec<Finding>,
     pub in_force: InForce,
+    /// As things stand before the first step; `None` where there is no such cluster yet.
+    pub availability: Option<Availability>,
     /// Both sides of the text diff: live restricted to what Git declares or Lockstep owns, and Git. Equal where in sync.
     pub live: Option<Arc<Value>>,
     pub declared: Option<Arc<Value>>,

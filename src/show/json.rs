@@ -295,6 +295,7 @@ fn step(step: &Step) -> Value {
         gates,
         durability_before,
         durability_after,
+        availability_after: _,
         more_follow: _,
         object: _,
     } = step;

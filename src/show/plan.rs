@@ -542,6 +542,7 @@ mod tests {
             ],
             durability_before: durability(1, false),
             durability_after: durability(1, false),
+            availability_after: sample::availability(1, 1, 1),
             more_follow: true,
             object: Arc::new(sample::document(4, "sync")),
         };

@@ -13,8 +13,8 @@ use crate::model::patroni::{
     Annotations, LeaderRecord, MemberStatus, PatroniConfig, Seen, SyncState,
 };
 use crate::model::plan::{
-    Change, ClusterPlan, Difference, Durability, ForceVerdict, Gate, GateId, InForce, LastWrite,
-    Move, State, Step, SupportingPlan, Verdict,
+    Availability, Change, ClusterPlan, Difference, Durability, ForceVerdict, Gate, GateId, InForce,
+    LastWrite, Margin, Move, State, Step, SupportingPlan, Verdict,
 };
 
 pub fn annotations(pairs: &[(&str, &str)]) -> Annotations {
@@ -115,6 +115,15 @@ pub fn durability(standbys: u32, strict: bool) -> Durability {
     Durability { strict, standbys }
 }
 
+/// So many members may be lost.
+pub fn availability(writes: u32, commits: u32, failover: u32) -> Availability {
+    Availability {
+        writes: Margin::Lost(writes),
+        commits: Margin::Lost(commits),
+        failover: Margin::Lost(failover),
+    }
+}
+
 /// The seed's cluster with four members of which three stream; `mode` as live has it, `sync` as `/sync` lists it.
 pub fn sync_cluster(mode: &str, sync: &str) -> ObservedCluster {
     const AT: u64 = 100 << 20;
@@ -196,6 +205,7 @@ pub fn waiting_plan() -> ClusterPlan {
             ],
             durability_before: durability(0, false),
             durability_after: durability(3, false),
+            availability_after: availability(3, 3, 2),
             more_follow: false,
             object: Arc::new(document(4, "sync-all")),
         }],
@@ -221,6 +231,7 @@ pub fn waiting_plan() -> ClusterPlan {
                 "Patroni is configured for asynchronous, not for 3 synchronous standbys".into(),
             ),
         },
+        availability: Some(availability(3, 0, 2)),
         live: Some(Arc::new(document(4, "async"))),
         declared: Some(Arc::new(document(4, "sync-all"))),
         observed: Some(Arc::new(sync_cluster("async", ""))),
@@ -247,6 +258,7 @@ pub fn in_sync_plan() -> ClusterPlan {
             streaming: standbys.clone(),
             verdict: ForceVerdict::InForce,
         },
+        availability: Some(availability(3, 3, 2)),
         live: Some(Arc::new(document(4, "sync-all"))),
         observed: Some(Arc::new(sync_cluster("sync-all", &standbys.join(",")))),
         ..waiting_plan()

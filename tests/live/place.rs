@@ -15,7 +15,8 @@ use lockstep::model::crd::{self, Generation};
 use lockstep::model::key::Key;
 use lockstep::model::observed::{LiveObject, ObservedCluster};
 use lockstep::model::plan::{
-    ClusterPlan, Durability, ForceVerdict, Gate, GateId, InForce, Move, State, Step, Verdict,
+    Availability, ClusterPlan, Durability, ForceVerdict, Gate, GateId, InForce, Move, State, Step,
+    Verdict,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -215,6 +216,7 @@ pub fn plan(key: Key, object: Value, observed: Option<ObservedCluster>) -> Clust
             }],
             durability_before: none,
             durability_after: none,
+            availability_after: Availability::unknown("not asked"),
             more_follow: false,
             object: Arc::new(object),
         }],
@@ -227,6 +229,7 @@ pub fn plan(key: Key, object: Value, observed: Option<ObservedCluster>) -> Clust
             streaming: Vec::new(),
             verdict: ForceVerdict::InForce,
         },
+        availability: None,
         live: None,
         declared: None,
         observed: observed.map(Arc::new),
