@@ -82,6 +82,7 @@ pub mod decide {
 
 /// Floor 2: words and pictures. Pure rendering of what was decided; every value is escaped for where it is shown.
 pub mod show {
+    pub mod availability;
     pub mod diff;
     pub mod durability;
     pub mod escape;

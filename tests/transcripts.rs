@@ -76,6 +76,8 @@ fn a_review_shows_the_order_in_which_a_change_would_be_carried_out() {
 
     #### `payments/ledger`
 
+    Members to spare: writes 1 → 0, commits 2 → no failover loses any, failover 1 → 0.
+
     1. **loosen**: fewer standbys must acknowledge before one of them is removed
        - `spec.replication.mode: strict-sync-all → strict-sync`
        - `spec.replication.syncInstances: 1`
@@ -107,6 +109,8 @@ fn a_review_shows_the_order_in_which_a_change_would_be_carried_out() {
     </details>
 
     #### `shop/orders`
+
+    Members to spare: commits 1 → 2.
 
     1. **climb to 2 synchronous standbys**: commits wait for the added standbys from here on, so all of them must follow first
        - `spec.replication.mode: sync → sync-all`
@@ -214,6 +218,7 @@ fn the_story_ends_with_one_leader_and_three_synchronous_standbys() {
     );
     for said in [
         "-    mode: async\n+    mode: sync-all",
+        "  now               3           0            2\n  after step 1      3           3            2\n",
         "1.  climb to 3 synchronous standbys",
         "open     standbys passed the mark  sync-cluster-1, sync-cluster-2, sync-cluster-3 passed the mark",
         "note[sync-instances-ignored]: syncInstances: 1 has no effect",

@@ -1,5 +1,5 @@
-//! The plan in words: for each cluster its state, the steps in order with why they stand there, and what each waits for;
-//! for many clusters a table first.
+//! The plan in words: for each cluster its state, the members it can spare, the steps in order with why they stand there,
+//! and what each waits for; for many clusters a table last.
 //!
 //! It renders what was decided and decides nothing. Values are escaped, secrets masked, and no colour says what no word
 //! does.
@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::availability;
 use super::durability;
 use super::escape::for_terminal;
 use super::findings;
@@ -63,6 +64,7 @@ pub fn cluster(plan: &ClusterPlan, palette: &Palette) -> String {
             text.push_str(&drifted(difference, palette));
         }
     }
+    text.push_str(&availability::lines(plan, palette));
     for (index, step) in plan.steps.iter().enumerate() {
         text.push_str(&numbered(step, index + 1, palette));
     }
@@ -462,6 +464,10 @@ mod tests {
         insta::assert_snapshot!(cluster(&sample::waiting_plan(), &Palette::PLAIN), @r"
         failover/sync-cluster  waiting  sync-cluster-2 has not passed 0/6400000 yet
 
+          members to spare  for writes  for commits  for failover
+          now               3           0            2
+          after step 1      3           3            2
+
           1.  climb to 3 synchronous standbys
               changes     spec.replication.mode: async → sync-all
               why         all three standbys are there, so the climb is one write
@@ -549,6 +555,11 @@ mod tests {
         plan.steps = vec![grow, climb];
         insta::assert_snapshot!(cluster(&plan, &Palette::PLAIN), @r"
         failover/sync-cluster  pending
+
+          members to spare  for writes  for commits  for failover
+          now               3           0            2
+          after step 1      1           1            1
+          after step 2      3           3            2
 
           1.  grow from 2 to 4 instances
               changes     spec.instances: 2 → 4

@@ -1,5 +1,5 @@
-//! A review as Markdown for a pull request: a line a cluster saying what would change and what that does to durability,
-//! then each cluster's steps with their reasons and its text diff, then the findings with file and line.
+//! A review as Markdown for a pull request: a line a cluster saying what would change and what that does to durability, the
+//! findings with file and line, then for each cluster the members it can spare before and after, its steps and its text diff.
 //!
 //! Nothing in a manifest can mention anybody, link anywhere or end a block. A comment has a largest size on every forge:
 //! what does not fit is left out a whole cluster at a time, and said so.
@@ -8,16 +8,17 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::availability;
 use super::diff::{self, Sides};
 use super::escape::{as_markdown_block, as_markdown_code, for_markdown, sentence_for_markdown};
 use super::palette::Palette;
 use super::plan::{changed, moves};
-use crate::decide::durability::Shape;
+use crate::decide::durability::{Shape, availability_of};
 use crate::model::cluster::ClusterSpec;
 use crate::model::field::FieldPath;
 use crate::model::finding::{Finding, Level, Place};
 use crate::model::manifest::Document;
-use crate::model::plan::{Durability, State, Step};
+use crate::model::plan::{Availability, Durability, State, Step};
 use crate::model::review::{Review, ReviewedCluster, ReviewedObject};
 
 /// GitHub refuses a comment of more than 65,536 characters; this is counted in bytes and leaves room for a footer.
@@ -105,6 +106,12 @@ pub fn summary(cluster: &ReviewedCluster) -> Summary {
         words.push("no field changes".into());
     }
     Summary { state, words }
+}
+
+/// How many members the cluster can spare as the base declares it; `None` where the base has none that can be read.
+pub fn availability_before(cluster: &ReviewedCluster) -> Option<Availability> {
+    let base = ClusterSpec::read(&cluster.base.as_ref()?.value).ok()?;
+    Some(availability_of(Shape::of(&base), &base))
 }
 
 fn changes(base: &ClusterSpec, head: &ClusterSpec) -> Vec<String> {
@@ -329,7 +336,12 @@ fn sentence(text: &str) -> String {
 fn detail(cluster: &ReviewedCluster, review: &Review) -> String {
     let diff = diff_of(cluster, review);
     let mut text = format!("\n#### {}\n", as_markdown_code(&cluster.key.to_string()));
-    if !cluster.steps.is_empty() {
+    if let Some(last) = cluster.steps.last() {
+        let before = availability_before(cluster);
+        let spare = availability::changes(before.as_ref(), &last.availability_after);
+        if !spare.is_empty() {
+            let _ = writeln!(text, "\n{}", sentence_for_markdown(&sentence(&spare)));
+        }
         text.push('\n');
     }
     for (index, step) in cluster.steps.iter().enumerate() {
@@ -492,6 +504,8 @@ mod tests {
         - note `clusters/sync-cluster.yaml:19:5` spec.replication.syncInstances has no effect in mode sync-all. Remove it, or use mode sync. (`sync-instances-no-effect`)
 
         #### `failover/sync-cluster`
+
+        Members to spare: commits 0 → 3.
 
         1. **climb to 3 synchronous standbys**: all three standbys are there, so the climb is one write
            - `spec.replication.mode: async → sync-all`
