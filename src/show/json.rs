@@ -1,5 +1,6 @@
 //! The report as JSON, in the shape that scripts may rely on: `apiVersion: lockstep.dev/v1alpha1` and a `kind`, then
-//! `clusters[]` with their `drift[]`, `steps[]` (with `gates[]`) and `findings[]`, and a top-level `findings[]`.
+//! `clusters[]` with their `drift[]`, `steps[]` (with `gates[]`) and `findings[]`, and a top-level `findings[]`. A cluster has
+//! `availability` and a step `availabilityAfter`, in the shape of `availability::json`; a cluster that is not there has none.
 //!
 //! Fields are only ever added. The order of keys is that of this file; secrets are masked as everywhere.
 
@@ -7,6 +8,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::availability;
 use super::diff;
 use super::escape::is_deceptive;
 use super::findings::Tally;
@@ -182,6 +184,8 @@ fn cluster(kind: Kind, plan: &ClusterPlan, source: &Source) -> Value {
     object.insert("steps".into(), plan.steps.iter().map(step).collect());
     object.insert("findings".into(), findings(&plan.findings));
     object.insert("inForce".into(), in_force(&plan.in_force));
+    let availability = plan.availability.as_ref().map(availability::json);
+    put(&mut object, "availability", availability);
     match kind {
         Kind::Diff => {
             let text = diff::unified(plan, source, &Palette::PLAIN);
@@ -249,6 +253,9 @@ fn reviewed(cluster: &ReviewedCluster, review: &Review) -> Value {
     object.insert("changes".into(), summary.words.into());
     object.insert("drift".into(), json!([]));
     object.insert("steps".into(), cluster.steps.iter().map(step).collect());
+    let availability = super::review::availability_before(cluster);
+    let availability = availability.as_ref().map(availability::json);
+    put(&mut object, "availability", availability);
     object.insert("findings".into(), findings(&cluster.findings));
     object.insert(
         "diff".into(),
@@ -295,7 +302,7 @@ fn step(step: &Step) -> Value {
         gates,
         durability_before,
         durability_after,
-        availability_after: _,
+        availability_after,
         more_follow: _,
         object: _,
     } = step;
@@ -308,6 +315,7 @@ fn step(step: &Step) -> Value {
         "gates": gates.iter().map(gate).collect::<Vec<_>>(),
         "durabilityBefore": durability(*durability_before),
         "durabilityAfter": durability(*durability_after),
+        "availabilityAfter": availability::json(availability_after),
     })
 }
 
@@ -476,6 +484,11 @@ mod tests {
                   "durabilityAfter": {
                     "strict": false,
                     "standbys": 3
+                  },
+                  "availabilityAfter": {
+                    "writes": 3,
+                    "commits": 3,
+                    "failover": 2
                   }
                 }
               ],
@@ -512,6 +525,11 @@ mod tests {
                   "sync-cluster-2",
                   "sync-cluster-3"
                 ]
+              },
+              "availability": {
+                "writes": 3,
+                "commits": 0,
+                "failover": 2
               }
             }
           ],
