@@ -12,8 +12,9 @@
 //! One commit, walked: `edge::git` notices it and names the files that changed; `model::yaml` and `model::manifest` read
 //! each of them, `decide::check` judges it, `decide::desired` puts the revision together. `edge::apiserver` keeps what is
 //! live; `run::observer` takes a look and remembers it as a `decide::sighting`. `decide::plan` compares the two
-//! (`compare`), orders the writes (`steps`, `transition`) and judges the gates of the first (`gate`, `evidence`).
-//! `run::reconcile` writes it if they are open, and `run::daemon` publishes the report that `show` puts into words.
+//! (`compare`), orders the writes (`steps`, `transition`, `roles`), judges the gates of the first (`gate`, `evidence`) and
+//! says what it waits for (`wait`, `approval`). `run::reconcile` writes it if they are open, and `run::daemon` publishes the
+//! report that `show` puts into words.
 //!
 //! Invariants, each held by `tests/tidy.rs` or by a type:
 //! * nothing below `edge` reads a clock, the environment, the network or a file, and nothing below it logs;
@@ -73,11 +74,11 @@ pub mod decide {
     #[cfg(test)]
     mod losses;
     #[cfg(test)]
-    mod scene;
+    pub(crate) mod scene;
     #[cfg(test)]
     mod stories;
     #[cfg(test)]
-    mod story;
+    pub(crate) mod story;
 }
 
 /// Floor 2: words and pictures. Pure rendering of what was decided; every value is escaped for where it is shown.
@@ -99,6 +100,8 @@ pub mod show {
     #[cfg(test)]
     pub(crate) mod sample;
     pub mod status;
+    #[cfg(test)]
+    mod stories;
     pub mod yaml_text;
 }
 

@@ -61,7 +61,7 @@ fn a_review_shows_the_order_in_which_a_change_would_be_carried_out() {
         example("clusters/shop/orders.yaml").replace("mode: sync", "mode: strict-sync-all"),
     );
     repo.commit("fewer ledgers, stricter orders");
-    insta::assert_snapshot!(told(&lockstep(&["review", "--repo", repo.path(), "--base", "HEAD~1"])), @r"
+    insta::assert_snapshot!(told(&lockstep(&["review", "--repo", repo.path(), "--base", "HEAD~1"])), @"
     ### Lockstep: 2 clusters change
 
     `8950d80` → `c92d003`, planned as if the base were in force everywhere.
@@ -82,7 +82,7 @@ fn a_review_shows_the_order_in_which_a_change_would_be_carried_out() {
        - `spec.replication.mode: strict-sync-all → strict-sync`
        - `spec.replication.syncInstances: 1`
        - durability 2 synchronous standbys, strict → 1 synchronous standby, strict
-       - waits for: leader live, nothing else running
+       - waits for: leader live, nothing else running, roles applied
     2. **remove ledger-2, 2 left**: instances go down one at a time, the highest index first
        - `spec.instances: 3 → 2`
        - `spec.replication.mode: strict-sync → strict-sync-all`

@@ -270,20 +270,26 @@ pub fn members_healthy(evidence: &Evidence<'_>, need: Need<'_>) -> Verdict {
     match need {
         Need::Standbys(needed) if healthy >= needed as usize => {
             if problems.is_empty() {
-                open(format!("{healthy} standbys follow"))
+                open(following(healthy))
             } else {
                 open(format!(
-                    "{healthy} standbys follow, {needed} are needed ({})",
+                    "{}, {needed} needed ({})",
+                    following(healthy),
                     problems.join("; ")
                 ))
             }
         }
         _ if there < wanted => closed(missing(there, wanted, &problems)),
-        Need::AllBut(_) if problems.is_empty() => open(format!(
-            "{} remaining standbys follow",
-            healthy.saturating_sub(1)
-        )),
+        Need::AllBut(_) if problems.is_empty() => open(following(healthy.saturating_sub(1))),
         Need::Standbys(_) | Need::AllBut(_) => closed(problems.join("; ")),
+    }
+}
+
+fn following(standbys: usize) -> String {
+    match standbys {
+        0 => "no standby has to follow".into(),
+        1 => "1 standby follows".into(),
+        more => format!("{more} standbys follow"),
     }
 }
 

@@ -255,10 +255,13 @@ fn hold_for_approval(
         }
     }
     let Some((last, about)) = about else { return };
-    for step in &mut plan.steps[..=last] {
+    for (index, step) in plan.steps[..=last].iter_mut().enumerate() {
         step.gates.push(Gate {
             id: GateId::Approved,
-            verdict: approval.verdict(&about),
+            verdict: match index {
+                0 => approval.verdict(&about),
+                _ => Verdict::Later,
+            },
         });
         step.gates.sort_by_key(|gate| gate.id);
     }

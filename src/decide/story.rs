@@ -36,12 +36,18 @@ impl Story {
     /// Live is in force with `live`; Git has the same cluster with `git` instances and replication.
     pub fn of(live: (u32, Value), git: (u32, Value)) -> Self {
         let scene = Scene::with(live.0, live.1);
-        let mut value = scene.seen.live.as_ref().unwrap().value.clone();
+        let mut value = scene
+            .seen
+            .live
+            .as_ref()
+            .expect("a live object")
+            .value
+            .clone();
         value["spec"]["instances"] = json!(git.0);
         value["spec"]["replication"] = git.1;
         value["metadata"]
             .as_object_mut()
-            .unwrap()
+            .expect("a map")
             .remove("annotations");
         Self {
             scene,
@@ -123,7 +129,7 @@ impl Story {
                 value: Arc::new(self.git.clone()),
                 positions: Arc::new(Positions::default()),
             }),
-            spec: ClusterSpec::read(&self.git).unwrap(),
+            spec: ClusterSpec::read(&self.git).expect("a spec that reads"),
             digest: digest(&self.git),
             findings: Vec::new(),
         }

@@ -57,8 +57,6 @@ pub fn next(cluster: &str, at: &Shape, target: &Shape, listed: Option<&[u32]>) -
         way.climb()
     } else if way.old != way.new {
         way.take_roles()
-    } else if way.loosens() {
-        way.loosen_late()
     } else if target.follows && !at.follows {
         way.follow()
     } else {
@@ -360,17 +358,6 @@ impl<'w> Way<'w> {
             moves: vec![taken],
             why: "what members may do no more comes last, when those that stay are in their place"
                 .into(),
-        }
-    }
-
-    fn loosen_late(&self) -> Hop {
-        Hop {
-            to: self.shape(self.common, &self.old, self.at.follows),
-            moves: vec![Move::Loosen {
-                from: self.has,
-                to: self.common,
-            }],
-            why: "the count stayed up until the members that go had gone, so that a standby stayed listed".into(),
         }
     }
 

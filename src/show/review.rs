@@ -13,7 +13,8 @@ use super::diff::{self, Sides};
 use super::escape::{as_markdown_block, as_markdown_code, for_markdown, sentence_for_markdown};
 use super::palette::Palette;
 use super::plan::{changed, moves};
-use crate::decide::durability::{Shape, availability_of};
+use crate::decide::availability::once_in_force;
+use crate::decide::durability::Shape;
 use crate::model::cluster::ClusterSpec;
 use crate::model::field::FieldPath;
 use crate::model::finding::{Finding, Level, Place};
@@ -111,7 +112,7 @@ pub fn summary(cluster: &ReviewedCluster) -> Summary {
 /// How many members the cluster can spare as the base declares it; `None` where the base has none that can be read.
 pub fn availability_before(cluster: &ReviewedCluster) -> Option<Availability> {
     let base = ClusterSpec::read(&cluster.base.as_ref()?.value).ok()?;
-    Some(availability_of(Shape::of(&base), &base))
+    Some(once_in_force(&Shape::of(&base)))
 }
 
 fn changes(base: &ClusterSpec, head: &ClusterSpec) -> Vec<String> {

@@ -86,11 +86,12 @@ fn group_of(evidence: &Evidence<'_>, index: Option<u32>) -> u64 {
 
 /// P7.
 pub fn promotable(evidence: &Evidence<'_>) -> Verdict {
-    let Some(sync) = evidence.seen.patroni.sync.value() else {
-        return unknown("/sync could not be read");
+    let listed = match listed(evidence) {
+        Ok(listed) => listed,
+        Err(verdict) => return verdict,
     };
     let fit = |member: &&Member| {
-        sync.lists(&member.name)
+        member.index.is_some_and(|index| listed.contains(&index))
             && !member.terminating
             && member
                 .said()
