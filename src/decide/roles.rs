@@ -27,7 +27,8 @@ pub fn roles_of(shape: &Shape) -> Vec<Role> {
 /// What becomes of the members that are there before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
-    /// Some member gains a capability.
+    /// Some member gains a capability, and that has to come first: the right to lead, reads that another loses, or reads
+    /// where nothing is taken that they could travel with.
     pub gains: bool,
     /// Some member may lead no more.
     pub demotes: bool,
@@ -42,8 +43,9 @@ impl Turn {
         let loses = |has: fn(Role) -> bool| both().any(|(old, new)| has(*old) && !has(*new));
         let demotes = loses(Role::is_promotable);
         let reads_move = gains(Role::serves_reads) && loses(Role::serves_reads);
+        let adds_reads = gains(Role::serves_reads) && !demotes;
         Self {
-            gains: gains(Role::is_promotable) || gains(Role::serves_reads),
+            gains: gains(Role::is_promotable) || reads_move || adds_reads,
             demotes,
             is_split: demotes || reads_move,
         }
@@ -254,6 +256,15 @@ mod tests {
             opened("3 ha-read", "3 ha-read none:1"),
             "ha-read ha-read ha-read"
         );
+    }
+
+    #[test]
+    fn reads_that_are_only_gained_travel_with_the_right_to_lead_that_is_taken() {
+        let roles = |text: &str| roles_of(&shape(text));
+        let turn = Turn::between(&roles("3 ha-read ha:1"), &roles("3 ha-read readonly:1"));
+        assert!(turn.demotes && !turn.gains);
+        let turn = Turn::between(&roles("3 ha-read ha:1"), &roles("3 ha readonly:1"));
+        assert!(turn.demotes && turn.gains);
     }
 
     #[test]

@@ -124,3 +124,46 @@ fn what_cannot_be_done_at_all_ends_with_2_and_says_why() {
     }
     assert_eq!(server.cluster("c"), None);
 }
+
+#[test]
+fn a_role_that_is_given_is_written_by_itself_and_what_replaces_pods_is_held_back() {
+    let server = Server::any();
+    let grouped = |role: &str| {
+        let replication =
+            format!("{{mode: async, groups: [{{name: reports, role: {role}, instances: 1}}]}}");
+        cluster(&server.namespace, "c", 3, &replication)
+    };
+    let repo = Repo::with(&[("c.yaml", &grouped("readonly"))]);
+    repo.run(&server.kubeconfig, &["apply"]);
+    crate::patroni(&server, "c");
+    let size = "persistentVolume:\n      size: 10Gi";
+    let after = grouped("ha").replace(size, &format!("disableEnvoy: false\n    {size}"));
+    repo.write("c.yaml", &after);
+    repo.commit("reports may lead, through Envoy");
+    let apply = repo.run(&server.kubeconfig, &["apply"]);
+    assert!(apply.out.contains("written"), "{}{}", apply.out, apply.err);
+    let live = server.cluster("c").expect("there");
+    let groups = &live["spec"]["replication"]["groups"];
+    assert_eq!(
+        *groups,
+        json!([{"name": "reports", "role": "ha", "instances": 1}])
+    );
+    assert_ne!(live["spec"]["pods"]["disableEnvoy"], false);
+    assert!(!settled(&live), "the last write waits for a leader");
+    let plan = repo.run(&server.kubeconfig, &["plan", "-o", "json"]);
+    let plan: serde_json::Value = serde_json::from_str(&plan.out).expect("JSON");
+    assert_eq!(plan["clusters"][0]["state"], "waiting");
+    assert_eq!(
+        plan["clusters"][0]["steps"][0]["moves"],
+        json!(["template"])
+    );
+    // Back again before it is done: what was given is taken, in a step of its own.
+    repo.write("c.yaml", grouped("readonly"));
+    repo.commit("no, they may not");
+    let plan = repo.run(&server.kubeconfig, &["plan", "-o", "json"]);
+    let plan: serde_json::Value = serde_json::from_str(&plan.out).expect("JSON");
+    assert_eq!(
+        plan["clusters"][0]["steps"][0]["moves"],
+        json!(["take-roles"])
+    );
+}
