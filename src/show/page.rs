@@ -8,11 +8,11 @@ use askama::Template;
 use serde_json::Value;
 
 use super::diff::{self, Mark, short_commit, with_sides_of};
-use super::durability;
 use super::escape::for_terminal;
 use super::mask::masked_pair;
 use super::members;
 use super::plan::{changed, durabilities, in_words, last_write, moves, moving, value};
+use super::{availability, durability};
 use crate::model::desired::Source;
 use crate::model::finding::{Finding, Place};
 use crate::model::key::Key;
@@ -197,6 +197,8 @@ struct Numbered {
     why: String,
     changes: Vec<String>,
     durability: String,
+    /// Members to spare then, where the step changes that.
+    spare: String,
     gates: Vec<Gated>,
     /// The names of its gates, where they are judged later.
     later: String,
@@ -368,7 +370,7 @@ impl Cluster {
             state: plan.state.word(),
             because: shown(plan.because.as_deref().unwrap_or_default()),
             place: place_of(plan.place.as_ref()),
-            steps: plan.steps.iter().map(Numbered::of).collect(),
+            steps: numbered(plan),
             drift_title,
             drift,
             hunks: hunks(plan, source),
@@ -381,8 +383,18 @@ impl Cluster {
     }
 }
 
+fn numbered(plan: &ClusterPlan) -> Vec<Numbered> {
+    let mut before = plan.availability.as_ref();
+    let steps = plan.steps.iter().map(|step| {
+        let spare = availability::changes(before, &step.availability_after);
+        before = Some(&step.availability_after);
+        Numbered::of(step, spare)
+    });
+    steps.collect()
+}
+
 impl Numbered {
-    fn of(step: &Step) -> Self {
+    fn of(step: &Step, spare: String) -> Self {
         let is_later = step.gates.iter().all(|gate| gate.verdict.word() == "later");
         let names: Vec<&str> = step.gates.iter().map(|gate| gate.id.words()).collect();
         let gates = step.gates.iter().map(|gate| Gated {
@@ -399,6 +411,7 @@ impl Numbered {
                 .map(|change| shown(&changed(change)))
                 .collect(),
             durability: durabilities(step),
+            spare,
             gates: if is_later {
                 Vec::new()
             } else {
@@ -567,6 +580,7 @@ mod tests {
         for text in [
             "climb to 3 synchronous standbys",
             "spec.replication.mode: async → sync-all",
+            "members to spare: commits 0 → 3",
             "sync-cluster-2 has not passed 0/6400000 yet",
             "| sync-cluster-1 | 10.244.0.10:7433 | Sync Standby |",
             "spec.instances: Git has 4, live has 5, last write by kubectl through /scale",
