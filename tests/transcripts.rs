@@ -119,7 +119,7 @@ fn a_review_shows_the_order_in_which_a_change_would_be_carried_out() {
     2. **make 2 synchronous standbys strict**: strict stops writes when no synchronous standby is left, so it comes last and alone
        - `spec.replication.mode: sync-all → strict-sync-all`
        - durability 2 synchronous standbys → 2 synchronous standbys, strict
-       - waits for: leader live, configuration in force, synchronous standbys listed, nothing else running, roles applied, a synchronous standby is promotable, standbys passed the mark
+       - waits for: leader live, configuration in force, synchronous standbys listed, nothing else running, roles applied, operator caught up, a synchronous standby is promotable, standbys passed the mark
 
     <details><summary>Text diff</summary>
 

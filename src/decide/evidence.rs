@@ -210,6 +210,9 @@ pub fn sync_satisfied(evidence: &Evidence<'_>, standbys: u32) -> Verdict {
         if let Err(why) = follows(member, leader) {
             return closed(format!("/sync lists {why}"));
         }
+        if is_beyond(evidence, member) {
+            return closed(format!("/sync lists {name}, which has yet to go"));
+        }
     }
     let stable = evidence
         .sighting
@@ -243,6 +246,9 @@ pub fn members_healthy(evidence: &Evidence<'_>, need: Need<'_>) -> Verdict {
         evidence.spec.instances as usize,
     );
     let problem = |standby: &Member| {
+        if is_beyond(evidence, standby) {
+            return Some(format!("{} has yet to go", standby.name));
+        }
         follows(standby, leader).err().or_else(|| {
             let behind = behind(evidence, standby)?;
             (behind > MAXIMUM_LAG)
@@ -283,6 +289,13 @@ pub fn members_healthy(evidence: &Evidence<'_>, need: Need<'_>) -> Verdict {
         Need::AllBut(_) if problems.is_empty() => open(following(healthy.saturating_sub(1))),
         Need::Standbys(_) | Need::AllBut(_) => closed(problems.join("; ")),
     }
+}
+
+/// Whether the live object has no place for this Pod any more: it is about to go, and nobody may count on it.
+pub fn is_beyond(evidence: &Evidence<'_>, member: &Member) -> bool {
+    member
+        .index
+        .is_none_or(|index| index >= evidence.spec.instances)
 }
 
 fn following(standbys: usize) -> String {

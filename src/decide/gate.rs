@@ -97,6 +97,7 @@ fn protecting(one: &Move) -> &'static [GateId] {
             SyncSatisfied,
             NothingElseRunning,
             RolesApplied,
+            OperatorCaughtUp,
             Promotable,
             Mark,
         ],

@@ -150,7 +150,8 @@ pub fn cover(old: &[Role], after: &[Role], standbys: u32, listed: &[u32]) -> Cov
     let goes = (0..old.len())
         .filter(|index| old[*index].is_promotable() && !stays(*index))
         .count();
-    if goes == 0 || standbys == 0 {
+    // What takes nobody's right to lead needs no cover; a member that goes may leave `/sync` without any.
+    if standbys == 0 || (goes == 0 && after.len() == old.len()) {
         return Cover::Stays(None);
     }
     let survivor = listed
@@ -317,6 +318,9 @@ mod tests {
         assert_eq!(cover(&old, &demoted, 2, &[3]), Cover::NotListed);
         assert_eq!(cover(&old, &demoted, 0, &[]), Cover::Stays(None));
         assert_eq!(cover(&old, &old[..3], 1, &[3]), Cover::Raise(2));
+        // A member that may never lead is listed and goes: Patroni lists the other in its next loop.
+        let before = roles_of(&shape("3 ha-read readonly:1"));
+        assert_eq!(cover(&before, &before[..2], 1, &[2]), Cover::NotListed);
         // Of two instances one leads: nobody is left to be listed.
         assert_eq!(cover(&old[..2], &old[..1], 1, &[1]), Cover::Impossible);
         assert_eq!(cover(&old[..3], &old[..2], 1, &[2]), Cover::Impossible);

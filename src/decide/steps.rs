@@ -87,6 +87,7 @@ pub fn to_create(desired: &DesiredCluster) -> Result<Route, String> {
         live: None,
         shape: more.then_some(&first),
         held: &[],
+        moves_roles: false,
         approved: None,
     };
     let mut steps = vec![Step {
@@ -104,6 +105,7 @@ pub fn to_create(desired: &DesiredCluster) -> Result<Route, String> {
         desired,
         live: None,
         target: &target,
+        moves_roles: false,
     };
     way.follow(&mut steps, &first, rest, &|_| Vec::new(), false);
     Ok(Route {
@@ -125,6 +127,7 @@ pub fn to_record(desired: &DesiredCluster, live: &LiveObject, spec: &ClusterSpec
         live: Some(live),
         shape: None,
         held: &[],
+        moves_roles: false,
         approved: None,
     };
     Step {
@@ -162,6 +165,8 @@ pub fn to_change(
         desired,
         live: Some(live),
         target: &target,
+        moves_roles: is_touched(differences, &["spec", "replication", "role"])
+            || is_touched(differences, &["spec", "replication", "groups"]),
     };
     let findings = hidden_loosening(desired, &at, &target, differences);
     let moves_replication = !hops.is_empty() || !source.is_empty();
@@ -248,6 +253,8 @@ struct Way<'w> {
     desired: &'w DesiredCluster,
     live: Option<&'w LiveObject>,
     target: &'w Shape,
+    /// As in `Stage`.
+    moves_roles: bool,
 }
 
 impl Way<'_> {
@@ -266,6 +273,7 @@ impl Way<'_> {
             live: self.live,
             shape,
             held,
+            moves_roles: self.moves_roles,
             approved: None,
         };
         Step {
@@ -300,6 +308,7 @@ impl Way<'_> {
                 live: self.live,
                 shape: (!is_last).then_some(&to),
                 held: &held,
+                moves_roles: self.moves_roles,
                 approved: None,
             };
             steps.push(Step {

@@ -110,7 +110,7 @@ fn one_to_three_in_strict_sync_all() {
           changes     spec.replication.mode: sync-all → strict-sync-all
           why         strict stops writes when no synchronous standby is left, so it comes last and alone
           durability  2 synchronous standbys → 2 synchronous standbys, strict
-          gates       after step 2: leader live, configuration in force, synchronous standbys listed, nothing else running, roles applied, a synchronous standby is promotable, standbys passed the mark
+          gates       after step 2: leader live, configuration in force, synchronous standbys listed, nothing else running, roles applied, operator caught up, a synchronous standby is promotable, standbys passed the mark
     ");
 }
 
@@ -226,6 +226,7 @@ fn a_failover_in_the_middle() {
                       closed   synchronous standbys listed          /sync is not the present leader's (c-1)
                       open     nothing else running                 no lock, operation, switchover, pause or rollout
                       open     roles applied                        every member has the role that the live object gives it
+                      open     operator caught up                   the StatefulSet asks for 3 Pods
                       closed   a synchronous standby is promotable  /sync is not the present leader's (c-1)
                       unknown  standbys passed the mark             needs another look: c-0 is at 0/64 and has not passed 0/FA0 yet; c-2 is at 0/DAC and has not passed 0/FA0 yet
     ");

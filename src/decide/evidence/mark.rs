@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Evidence, IdleLeader, closed, open, seconds, unknown};
+use super::{Evidence, IdleLeader, closed, is_beyond, open, seconds, unknown};
 use crate::decide::sighting::{IDLE, Movement};
 use crate::model::plan::Verdict;
 
@@ -22,7 +22,8 @@ pub fn mark(evidence: &Evidence<'_>, standbys: u32, leaver: Option<&str>) -> Ver
     let mut held = Vec::new();
     let mut stuck = false;
     for member in evidence.seen.seen_members().iter().filter(|member| {
-        Some(member.name.as_str()) != leader && Some(member.name.as_str()) != leaver
+        let name = Some(member.name.as_str());
+        name != leader && name != leaver && !is_beyond(evidence, member)
     }) {
         let name = member.name.as_str();
         match evidence.sighting.movement(name, evidence.now) {

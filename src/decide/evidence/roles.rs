@@ -1,6 +1,6 @@
 //! P5, P7 and the leader's place: who has which role now, who of `/sync` may be promoted, and what a step would leave of that.
 
-use super::{Evidence, closed, leader, open, unknown};
+use super::{Evidence, closed, is_beyond, leader, open, unknown};
 use crate::decide::durability::Shape;
 use crate::decide::roles::{Cover, cover, roles_of};
 use crate::model::cluster::Role;
@@ -154,7 +154,7 @@ pub fn listed(evidence: &Evidence<'_>) -> Result<Vec<u32>, Verdict> {
     }
     let members = evidence.seen.seen_members().iter();
     Ok(members
-        .filter(|member| sync.lists(&member.name))
+        .filter(|member| sync.lists(&member.name) && !is_beyond(evidence, member))
         .filter_map(|member| member.index)
         .collect())
 }

@@ -21,6 +21,8 @@ pub struct Stage<'s> {
     pub shape: Option<&'s Shape>,
     /// Fields that a later write brings.
     pub held: &'s [FieldPath],
+    /// Whether live's role and groups are to change, so that leaving them out would take them off too early.
+    pub moves_roles: bool,
     /// Approvals that are used up once this is written; `None`: as they are.
     pub approved: Option<&'s str>,
 }
@@ -118,10 +120,12 @@ impl Stage<'_> {
             "syncInstances",
             shape.sync_instances.map(Value::from),
         );
-        if section.contains_key("role") || differs(&stored, |live| live.role == shape.role) {
+        let moves = |key: &str| section.contains_key(key) || self.moves_roles;
+        let (moves_role, moves_groups) = (moves("role"), moves("groups"));
+        if moves_role || differs(&stored, |live| live.role == shape.role) {
             section.insert("role".into(), json!(shape.role.word()));
         }
-        if section.contains_key("groups") || differs(&stored, |live| live.groups == shape.groups) {
+        if moves_groups || differs(&stored, |live| live.groups == shape.groups) {
             let live = self
                 .live
                 .and_then(|live| live.value.pointer("/spec/replication/groups"));
