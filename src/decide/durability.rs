@@ -33,6 +33,20 @@ impl Shape {
         }
     }
 
+    /// Whether the operator's webhook would take it (`domain.md` §1.4); writes through `/scale` pass it by.
+    pub fn is_storable(&self) -> bool {
+        let grouped: u64 = self
+            .groups
+            .iter()
+            .map(|group| u64::from(group.instances))
+            .sum();
+        let counts = !self.mode.counts()
+            || self
+                .sync_instances
+                .is_some_and(|count| count < self.instances);
+        self.instances == 0 || (grouped < u64::from(self.instances) && counts)
+    }
+
     /// The durability this shape asks for. Without instances, and while it follows another cluster, there is none.
     pub fn asks(&self) -> Durability {
         if self.instances == 0 || self.follows {

@@ -165,6 +165,22 @@ fn h07_two_instances_in_sync_become_async_before_they_become_one() {
 }
 
 #[test]
+fn h07_what_a_write_through_scale_left_unstorable_is_mended_by_the_first_write() {
+    // `kubectl scale` has taken an instance that syncInstances needs; every other write is refused until that is mended.
+    let mut story = settled((2, counted("sync", 2)), (3, counted("sync", 2)));
+    story.git["spec"]["configurations"] = json!({"backups": [{"sgObjectStorage": "s3"}]});
+    let plan = story.plan();
+    let [first] = &plan.steps[..] else {
+        panic!("{}", story.told())
+    };
+    assert!(matches!(
+        &first.moves[..],
+        [Move::Grow { from: 2, to: 3 }, Move::Settings]
+    ));
+    assert!(plan.open_step().is_some(), "{}", story.told());
+}
+
+#[test]
 fn h08_all_of_one_instance_is_shown_as_the_asynchronous_it_is() {
     let story = settled((2, all("sync-all")), (1, all("sync-all")));
     assert_eq!(

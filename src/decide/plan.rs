@@ -235,7 +235,7 @@ fn take(plan: &mut ClusterPlan, route: Route, first: Grounds<'_>) {
 /// records it as used. A start is asked for one only where it is not known that the first member's volume is the newest.
 fn hold_for_approval(
     plan: &mut ClusterPlan,
-    about: Option<(usize, String)>,
+    about: Option<(usize, &str)>,
     approval: &Approval,
     used: Option<&str>,
     unix: i64,
@@ -259,7 +259,7 @@ fn hold_for_approval(
         step.gates.push(Gate {
             id: GateId::Approved,
             verdict: match index {
-                0 => approval.verdict(&about),
+                0 => approval.verdict(about),
                 _ => Verdict::Later,
             },
         });

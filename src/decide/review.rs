@@ -138,11 +138,11 @@ fn between(before: &DesiredCluster, after: &DesiredCluster, unix: i64) -> Result
         for step in &mut route.steps[..=last] {
             step.gates.push(Gate {
                 id: GateId::Approved,
-                verdict: approval.verdict(&about),
+                verdict: approval.verdict(about),
             });
             step.gates.sort_by_key(|gate| gate.id);
         }
-        route.findings.push(to_approve(after, &approval, &about));
+        route.findings.push(to_approve(after, &approval, about));
     }
     Ok(route)
 }

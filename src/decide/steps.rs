@@ -34,32 +34,38 @@ pub struct Route {
 }
 
 impl Route {
-    /// What a person has to approve before the route is begun, in words, and the step that does it.
-    pub fn to_approve(&self) -> Option<(usize, String)> {
-        let words = |one: &Move| {
-            match one {
-            Move::Stop { .. } => {
-                Some("stopping all instances ends the service; the volumes stay".to_owned())
-            }
-            Move::Follow => Some("replicating from another cluster gives up this one's own history: its databases are replaced by the source's".to_owned()),
-            Move::Lead => Some("no longer replicating promotes this cluster: while its source still takes writes there are two truths".to_owned()),
-            Move::Create
-            | Move::Record
-            | Move::Settings
-            | Move::Template { .. }
-            | Move::GiveRoles { .. }
-            | Move::TakeRoles { .. }
-            | Move::Loosen { .. }
-            | Move::Grow { .. }
-            | Move::Start { .. }
-            | Move::Climb { .. }
-            | Move::AddStrict { .. }
-            | Move::Remove { .. }
-            | Move::Spell => None,
-        }
-        };
+    /// The step that a person has to approve before the route is begun, and what it does, in words.
+    pub fn to_approve(&self) -> Option<(usize, &'static str)> {
         let mut steps = self.steps.iter().enumerate();
-        steps.find_map(|(index, step)| Some((index, step.moves.iter().find_map(words)?)))
+        steps.find_map(|(index, step)| {
+            Some((index, step.moves.iter().find_map(unsafe_in_any_order)?))
+        })
+    }
+}
+
+/// What no order makes safe, and why (`domain.md` §6.2 H18, H19, H30).
+fn unsafe_in_any_order(one: &Move) -> Option<&'static str> {
+    match one {
+        Move::Stop { .. } => Some("stopping all instances ends the service; the volumes stay"),
+        Move::Follow => Some(
+            "replicating from another cluster gives up this one's own history: its databases are replaced by the source's",
+        ),
+        Move::Lead => Some(
+            "no longer replicating promotes this cluster: while its source still takes writes there are two truths",
+        ),
+        Move::Create
+        | Move::Record
+        | Move::Settings
+        | Move::Template { .. }
+        | Move::GiveRoles { .. }
+        | Move::TakeRoles { .. }
+        | Move::Loosen { .. }
+        | Move::Grow { .. }
+        | Move::Start { .. }
+        | Move::Climb { .. }
+        | Move::AddStrict { .. }
+        | Move::Remove { .. }
+        | Move::Spell => None,
     }
 }
 
@@ -88,7 +94,6 @@ pub fn to_create(desired: &DesiredCluster) -> Result<Route, String> {
         shape: more.then_some(&first),
         held: &[],
         moves_roles: false,
-        approved: None,
     };
     let mut steps = vec![Step {
         moves: vec![Move::Create],
@@ -107,7 +112,7 @@ pub fn to_create(desired: &DesiredCluster) -> Result<Route, String> {
         target: &target,
         moves_roles: false,
     };
-    way.follow(&mut steps, &first, rest, &|_| Vec::new(), false);
+    way.transition(&mut steps, &first, rest, &|_| Vec::new(), false);
     Ok(Route {
         steps,
         findings: Vec::new(),
@@ -128,7 +133,6 @@ pub fn to_record(desired: &DesiredCluster, live: &LiveObject, spec: &ClusterSpec
         shape: None,
         held: &[],
         moves_roles: false,
-        approved: None,
     };
     Step {
         moves: vec![Move::Record],
@@ -201,7 +205,9 @@ pub fn to_change(
         ));
         return Ok(Route { steps, findings });
     }
-    if !settings.is_empty() {
+    // What is stored and could not be stored again, as writes through `/scale` leave it, is mended by the first write of all.
+    let travels = !at.is_storable();
+    if !settings.is_empty() && !travels {
         let changes = settings.iter().map(|one| change(one)).collect();
         let why = settings_why(&[], true);
         steps.push(way.write(
@@ -214,7 +220,14 @@ pub fn to_change(
         ));
     }
     let ends_with_shape = template.is_empty() && source.is_empty();
-    way.follow(&mut steps, &at, hops, &held_at, !ends_with_shape);
+    way.transition(&mut steps, &at, hops, &held_at, !ends_with_shape);
+    if travels
+        && !settings.is_empty()
+        && let Some(first) = steps.first_mut()
+    {
+        first.moves.push(Move::Settings);
+        first.changes.extend(settings.iter().map(|one| change(one)));
+    }
     if !source.is_empty() {
         let changes = source.iter().map(|one| change(one)).collect();
         let why = "it takes up another source, so everything else comes before";
@@ -274,7 +287,6 @@ impl Way<'_> {
             shape,
             held,
             moves_roles: self.moves_roles,
-            approved: None,
         };
         Step {
             moves,
@@ -290,7 +302,7 @@ impl Way<'_> {
     }
 
     /// The writes of a transition, with the fields that each holds back. `more`: others come after them.
-    fn follow(
+    fn transition(
         &self,
         steps: &mut Vec<Step>,
         start: &Shape,
@@ -309,7 +321,6 @@ impl Way<'_> {
                 shape: (!is_last).then_some(&to),
                 held: &held,
                 moves_roles: self.moves_roles,
-                approved: None,
             };
             steps.push(Step {
                 changes: shape_changes(Some(&at), &to),

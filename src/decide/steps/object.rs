@@ -23,8 +23,6 @@ pub struct Stage<'s> {
     pub held: &'s [FieldPath],
     /// Whether live's role and groups are to change, so that leaving them out would take them off too early.
     pub moves_roles: bool,
-    /// Approvals that are used up once this is written; `None`: as they are.
-    pub approved: Option<&'s str>,
 }
 
 impl Stage<'_> {
@@ -66,7 +64,7 @@ impl Stage<'_> {
                 annotations.insert(APPLIED.into(), json!(applied));
             }
         }
-        if let Some(approved) = self.approved.or_else(|| kept(APPROVED)) {
+        if let Some(approved) = kept(APPROVED) {
             annotations.insert(APPROVED.into(), json!(approved));
         }
         let key = &self.desired.document.key;
