@@ -8,6 +8,10 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
+/// More members than any cluster has. Plans hold a role for each and a step for each that goes, so a slip of the keyboard
+/// must not fill the memory.
+pub const MOST_INSTANCES: u32 = 1000;
+
 /// `spec.replication.mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mode {
@@ -244,13 +248,16 @@ impl Group {
 }
 
 fn count(parent: &Value, key: &str, path: &str) -> Result<Option<u32>, String> {
-    match parent.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => value
-            .as_u64()
-            .and_then(|number| u32::try_from(number).ok())
-            .map(Some)
-            .ok_or_else(|| format!("{path} is not a whole number of instances")),
+    let number = match parent.get(key) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value.as_u64().and_then(|number| u32::try_from(number).ok()),
+    };
+    match number {
+        None => Err(format!("{path} is not a whole number of instances")),
+        Some(number) if number > MOST_INSTANCES => Err(format!(
+            "{path} is {number}, and more than {MOST_INSTANCES} instances are not handled"
+        )),
+        Some(number) => Ok(Some(number)),
     }
 }
 
@@ -275,6 +282,17 @@ mod tests {
         assert_eq!(spec.replication.mode, Mode::Async);
         assert_eq!(spec.replication.role, Role::HaRead);
         assert_eq!(spec.replication.sync_instances, None);
+    }
+
+    #[test]
+    fn more_instances_than_any_cluster_has_are_not_read() {
+        let read = |instances: u64| ClusterSpec::read(&json!({"spec": {"instances": instances}}));
+        assert!(read(1000).is_ok());
+        assert_eq!(
+            read(1001).unwrap_err(),
+            "spec.instances is 1001, and more than 1000 instances are not handled"
+        );
+        assert!(read(u64::MAX).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::object::Object;
-use crate::model::cluster::{Mode, Role};
+use crate::model::cluster::{MOST_INSTANCES, Mode, Role};
 use crate::model::field::FieldPath;
 use crate::model::finding::Finding;
 use crate::model::spelling::nearest;
@@ -124,11 +124,14 @@ fn whole_numbers(object: &mut Object<'_>) {
         let Some(value) = object.find(&path).filter(|value| value.is_number()) else {
             continue;
         };
-        let is_far_off = value
-            .as_i64()
-            .is_none_or(|number| number > i64::from(u32::MAX));
-        if is_far_off && !object.has_error_at(&path) {
-            let message = format!("{path} is {value}, which is no number of instances");
+        let message = match value.as_i64() {
+            None => format!("{path} is {value}, which is no number of instances"),
+            Some(number) if number > i64::from(MOST_INSTANCES) => format!(
+                "{path} is {number}, and more than {MOST_INSTANCES} instances are not handled"
+            ),
+            Some(_) => continue,
+        };
+        if !object.has_error_at(&path) {
             let finding = Finding::error("out-of-range", message);
             object.at_value(path, finding.help("write it as a small whole number"));
         }

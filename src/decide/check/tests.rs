@@ -168,7 +168,7 @@ fn a_number_that_cannot_be_instances_is_told_at_its_place() {
         write it as a small whole number
     ");
     assert_snapshot!(replication(4, "{mode: sync, syncInstances: 5000000000}"), @"
-    11:44 error[out-of-range] spec.replication.syncInstances is 5000000000, which is no number of instances
+    11:44 error[out-of-range] spec.replication.syncInstances is 5000000000, and more than 1000 instances are not handled
         write it as a small whole number
     11:44 error[too-few-instances] mode sync with 5000000000 synchronous standbys needs at least 5000000001 instances; there are 4
         set spec.instances to 5000000001 or more, or spec.replication.syncInstances to 3 or less

@@ -69,7 +69,8 @@ fn stated_group(evidence: &Evidence<'_>, name: &str) -> Option<u64> {
 /// 0 for the members in no group, then 1 for the first group.
 fn group_of(evidence: &Evidence<'_>, index: Option<u32>) -> u64 {
     let groups = &evidence.spec.replication.groups;
-    let grouped: u32 = groups.iter().map(|group| group.instances).sum();
+    let sizes = groups.iter().map(|group| group.instances);
+    let grouped: u32 = sizes.fold(0, u32::saturating_add);
     let mut end = evidence.spec.instances.saturating_sub(grouped);
     let index = index.unwrap_or_default();
     if index < end {
