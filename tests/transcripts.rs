@@ -115,7 +115,7 @@ fn a_review_shows_the_order_in_which_a_change_would_be_carried_out() {
     1. **climb to 2 synchronous standbys**: commits wait for the added standbys from here on, so all of them must follow first
        - `spec.replication.mode: sync → sync-all`
        - durability 1 synchronous standby → 2 synchronous standbys
-       - waits for: leader live, configuration in force, members healthy, nothing else running, operator caught up, standbys passed the mark
+       - waits for: leader live, configuration in force, members healthy, nothing else running, roles applied, operator caught up, standbys passed the mark
     2. **make 2 synchronous standbys strict**: strict stops writes when no synchronous standby is left, so it comes last and alone
        - `spec.replication.mode: sync-all → strict-sync-all`
        - durability 2 synchronous standbys → 2 synchronous standbys, strict

@@ -4,13 +4,15 @@
 
 mod busy;
 mod mark;
+mod picks;
 mod roles;
 mod stopped;
 
 use std::time::Duration;
 
 pub use busy::{no_lock_or_operation, nothing_else_running};
-pub use mark::mark;
+pub use mark::{mark, mark_of_given};
+pub use picks::picks;
 pub use roles::{
     NEVER_PROMOTABLE, keeps_promotable, leader_may_lead, leader_stays, listed, promotable,
     roles_applied, roles_applied_in_sync,
@@ -274,20 +276,28 @@ pub fn members_healthy(evidence: &Evidence<'_>, need: Need<'_>) -> Verdict {
     };
     let healthy = standbys.len() - problems.len();
     match need {
-        Need::Standbys(needed) if healthy >= needed as usize => {
-            if problems.is_empty() {
-                open(following(healthy))
-            } else {
-                open(format!(
+        Need::Standbys(needed) => {
+            let chosen = picks(evidence, needed, None);
+            let late: Vec<String> = chosen
+                .iter()
+                .filter_map(|standby| problem(standby))
+                .collect();
+            match (chosen.len() < needed as usize, late.is_empty()) {
+                (true, _) if there < wanted => closed(missing(there, wanted, &problems)),
+                (true, _) => closed(problems.join("; ")),
+                // Patroni would wait for one that is behind, whoever else is not.
+                (false, false) => closed(late.join("; ")),
+                (false, true) if problems.is_empty() => open(following(healthy)),
+                (false, true) => open(format!(
                     "{}, {needed} needed ({})",
                     following(healthy),
                     problems.join("; ")
-                ))
+                )),
             }
         }
-        _ if there < wanted => closed(missing(there, wanted, &problems)),
+        Need::AllBut(_) if there < wanted => closed(missing(there, wanted, &problems)),
         Need::AllBut(_) if problems.is_empty() => open(following(healthy.saturating_sub(1))),
-        Need::Standbys(_) | Need::AllBut(_) => closed(problems.join("; ")),
+        Need::AllBut(_) => closed(problems.join("; ")),
     }
 }
 

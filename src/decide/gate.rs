@@ -73,7 +73,8 @@ fn protecting(one: &Move) -> &'static [GateId] {
             SyncSatisfied,
             NothingElseRunning,
         ],
-        Move::Spell | Move::GiveRoles { .. } => &[NothingElseRunning],
+        Move::Spell => &[NothingElseRunning],
+        Move::GiveRoles { .. } => &[NothingElseRunning, Mark],
         Move::Loosen { from, to } if from.strict && !to.strict && to.standbys > 0 => {
             &[LeaderLive, NothingElseRunning, Unblocks]
         }
@@ -88,6 +89,7 @@ fn protecting(one: &Move) -> &'static [GateId] {
             ConfigInForce,
             MembersHealthy,
             NothingElseRunning,
+            RolesApplied,
             OperatorCaughtUp,
             Mark,
         ],
@@ -252,7 +254,10 @@ fn judge(id: GateId, one: &Move, evidence: &Evidence<'_>) -> Verdict {
         }
         GateId::Promotable => evidence::keeps_promotable(evidence, &after),
         GateId::Unblocks => evidence::unblocks(evidence),
-        GateId::Mark => evidence::mark(evidence, standbys, leaver),
+        GateId::Mark => match one {
+            Move::GiveRoles { members } => evidence::mark_of_given(evidence, members),
+            _ => evidence::mark(evidence, standbys, leaver),
+        },
         GateId::LeaderStays if matches!(one, Move::TakeRoles { .. }) => {
             evidence::leader_may_lead(evidence, &after)
         }

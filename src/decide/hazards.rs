@@ -465,7 +465,7 @@ fn h24_after_a_failover_what_was_seen_of_the_old_leader_counts_no_more() {
     );
     story.scene.seen.patroni.sync = Seen::Value(SyncState {
         leader: Some("c-1".into()),
-        standbys: vec!["c-0".into()],
+        standbys: vec!["c-2".into()],
         quorum: 0,
     });
     story.loops(2, &[]);

@@ -30,6 +30,8 @@ pub struct Turn {
     /// Some member gains a capability, and that has to come first: the right to lead, reads that another loses, or reads
     /// where nothing is taken that they could travel with.
     pub gains: bool,
+    /// Some member may lead that could not.
+    pub promotes: bool,
     /// Some member may lead no more.
     pub demotes: bool,
     /// Gains and losses have to be two writes.
@@ -41,11 +43,13 @@ impl Turn {
         let both = || old.iter().zip(new);
         let gains = |has: fn(Role) -> bool| both().any(|(old, new)| !has(*old) && has(*new));
         let loses = |has: fn(Role) -> bool| both().any(|(old, new)| has(*old) && !has(*new));
+        let promotes = gains(Role::is_promotable);
         let demotes = loses(Role::is_promotable);
         let reads_move = gains(Role::serves_reads) && loses(Role::serves_reads);
         let adds_reads = gains(Role::serves_reads) && !demotes;
         Self {
-            gains: gains(Role::is_promotable) || reads_move || adds_reads,
+            gains: promotes || reads_move || adds_reads,
+            promotes,
             demotes,
             is_split: demotes || reads_move,
         }

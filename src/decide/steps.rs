@@ -490,7 +490,8 @@ fn refuse_undeclared_groups(
     if declares || is_touched(differences, &["spec", "replication", "groups"]) {
         return Ok(());
     }
-    if hops.iter().all(|hop| hop.to.groups == at.groups) {
+    // Where live has none, those of the way are Lockstep's own, and gone with the last write.
+    if at.groups.is_empty() || hops.iter().all(|hop| hop.to.groups == at.groups) {
         return Ok(());
     }
     Err("the live object has replication groups that Git does not declare, and this change would shift members between them: declare them (spec.replication.groups)".into())

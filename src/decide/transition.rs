@@ -177,10 +177,17 @@ impl<'w> Way<'w> {
             .collect()
     }
 
-    /// Everything that adds or frees, in one write: the gates are the same and no order between them matters.
+    /// Everything that adds or frees, in one write. Only the right to lead waits, while commits wait for standbys, for those
+    /// that get it to move; so it does not travel with what may not wait.
     fn open(&self) -> Hop {
         let instances = self.at.instances.max(self.target.instances);
-        let roles = opening(&self.old, &self.new, instances);
+        let gives_later = self.turn.promotes && self.has.standbys > 0 && self.is_due();
+        let roles = if gives_later {
+            let unchanged = self.old.iter().chain(self.new.iter().skip(self.old.len()));
+            unchanged.take(instances as usize).copied().collect()
+        } else {
+            opening(&self.old, &self.new, instances)
+        };
         let given = self.changed(&roles);
         let mut moves = Vec::new();
         if !given.is_empty() {
@@ -251,7 +258,8 @@ impl<'w> Way<'w> {
             && kept != self.new
             && match self.covered(&self.new) {
                 Cover::Stays(_) => true,
-                Cover::Raise(_) | Cover::NotListed | Cover::Impossible => false,
+                Cover::Impossible => self.covered(kept) == Cover::Impossible,
+                Cover::Raise(_) | Cover::NotListed => false,
             };
         let after: &[Role] = if together { &self.new } else { kept };
         if let Cover::Raise(standbys) = self.covered(after) {
@@ -260,6 +268,11 @@ impl<'w> Way<'w> {
         let to = self.shape(self.has, after, self.at.follows);
         let member = self.name(instances);
         if instances == 0 {
+            // With a count declared the operator would turn Patroni synchronous before the last Pod has gone.
+            let mut to = to;
+            if to.mode.counts() {
+                to.mode = Mode::Async;
+            }
             return Hop {
                 to,
                 moves: vec![Move::Stop { member }],

@@ -50,6 +50,7 @@ fn async_to_sync_all() {
                       open     configuration in force    Patroni's configuration is the live object's, and a loop has run with it
                       open     members healthy           3 standbys follow
                       open     nothing else running      no lock, operation, switchover, pause or rollout
+                      open     roles applied             every member has the role that the live object gives it
                       open     operator caught up        the StatefulSet asks for 4 Pods
                       open     standbys passed the mark  c-1, c-2, c-3 passed the mark
     ");
@@ -74,6 +75,7 @@ fn a_frozen_standby() {
                       open     configuration in force    Patroni's configuration is the live object's, and a loop has run with it
                       open     members healthy           3 standbys follow
                       open     nothing else running      no lock, operation, switchover, pause or rollout
+                      open     roles applied             every member has the role that the live object gives it
                       open     operator caught up        the StatefulSet asks for 4 Pods
                       closed   standbys passed the mark  c-2 has not moved past 0/64 for 30 s while the leader is at 0/FA0
     ");
@@ -104,7 +106,7 @@ fn one_to_three_in_strict_sync_all() {
           changes     spec.replication.mode: async → sync-all
           why         commits wait for the added standbys from here on, so all of them must follow first
           durability  asynchronous → 2 synchronous standbys
-          gates       after step 1: leader live, configuration in force, members healthy, nothing else running, operator caught up, standbys passed the mark
+          gates       after step 1: leader live, configuration in force, members healthy, nothing else running, roles applied, operator caught up, standbys passed the mark
 
       3.  make 2 synchronous standbys strict
           changes     spec.replication.mode: sync-all → strict-sync-all
@@ -184,6 +186,7 @@ fn a_group_added_while_strict_with_the_wrong_standby_listed() {
                       open     configuration in force    Patroni's configuration is the live object's, and a loop has run with it
                       open     members healthy           2 standbys follow
                       open     nothing else running      no lock, operation, switchover, pause or rollout
+                      open     roles applied             every member has the role that the live object gives it
                       open     operator caught up        the StatefulSet asks for 3 Pods
                       open     standbys passed the mark  c-1, c-2 passed the mark
 
@@ -228,7 +231,7 @@ fn a_failover_in_the_middle() {
                       open     roles applied                        every member has the role that the live object gives it
                       open     operator caught up                   the StatefulSet asks for 3 Pods
                       closed   a synchronous standby is promotable  /sync is not the present leader's (c-1)
-                      unknown  standbys passed the mark             needs another look: c-0 is at 0/64 and has not passed 0/FA0 yet; c-2 is at 0/DAC and has not passed 0/FA0 yet
+                      unknown  standbys passed the mark             needs another look: c-2 is at 0/DAC and has not passed 0/FA0 yet; c-0 is at 0/64 and has not passed 0/FA0 yet
     ");
 }
 
@@ -303,6 +306,7 @@ fn an_idle_leader() {
                       open     configuration in force    Patroni's configuration is the live object's, and a loop has run with it
                       open     members healthy           1 standby follows
                       open     nothing else running      no lock, operation, switchover, pause or rollout
+                      open     roles applied             every member has the role that the live object gives it
                       open     operator caught up        the StatefulSet asks for 2 Pods
                       open     standbys passed the mark  idle leader: no write for 130 s, so a frozen standby would not show and could hold commits
     ");

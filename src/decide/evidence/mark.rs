@@ -2,33 +2,75 @@
 
 use std::time::Duration;
 
-use super::{Evidence, IdleLeader, closed, is_beyond, open, seconds, unknown};
+use super::{Evidence, IdleLeader, closed, follows, leader, open, picks, seconds, unknown};
+use crate::decide::durability::Shape;
+use crate::decide::roles::roles_of;
 use crate::decide::sighting::{IDLE, Movement};
+use crate::model::cluster::Role;
+use crate::model::observed::Member;
+use crate::model::patroni::Seen;
 use crate::model::plan::Verdict;
 
-/// The mark: so many standbys, the one that goes not counted, were seen to move.
+/// The mark: those that commits would wait for were seen to move. The one that goes is none of them.
 pub fn mark(evidence: &Evidence<'_>, standbys: u32, leaver: Option<&str>) -> Verdict {
     if standbys == 0 {
         return open("no commit waits for a standby");
     }
-    let leader = evidence
-        .seen
-        .patroni
-        .leader
-        .value()
-        .and_then(|record| record.leader.as_deref());
+    if let Seen::Unknown(why) = &evidence.seen.patroni.sync {
+        return unknown(why.clone());
+    }
+    let picks = picks(evidence, standbys, leaver);
+    if picks.len() < standbys as usize {
+        // Which ones are missing, and why, is told by P2 and P3.
+        return unknown(format!(
+            "needs another look: {} of {standbys} standbys stream",
+            picks.len()
+        ));
+    }
+    passed(evidence, &picks)
+}
+
+/// The mark for members that are given the right to lead: Patroni prefers those that have it, and would wait for a frozen
+/// one from then on.
+pub fn mark_of_given(evidence: &Evidence<'_>, given: &[(String, Role)]) -> Verdict {
+    let shape = Shape::of(evidence.spec);
+    if shape.asks().standbys == 0 {
+        return open("no commit waits for a standby");
+    }
+    let leader = match leader(evidence) {
+        Ok(leader) => leader,
+        Err(verdict) => return unknown(verdict.reason()),
+    };
+    let roles = roles_of(&shape);
+    let could_lead = |member: &Member| {
+        let role = member.index.and_then(|index| roles.get(index as usize));
+        role.is_some_and(|role| role.is_promotable())
+    };
+    let gains = |member: &&Member| {
+        let given = given.iter().find(|(name, _)| *name == member.name);
+        given.is_some_and(|(_, role)| role.is_promotable()) && !could_lead(member)
+    };
+    let members = evidence.seen.seen_members().iter();
+    let candidates: Vec<&Member> = members
+        .filter(gains)
+        .filter(|member| follows(member, leader).is_ok())
+        .collect();
+    if candidates.is_empty() {
+        return open("nobody who streams gains the right to lead");
+    }
+    passed(evidence, &candidates)
+}
+
+fn passed(evidence: &Evidence<'_>, members: &[&Member]) -> Verdict {
     let mut passed = Vec::new();
     let mut idle = Vec::new();
     let mut held = Vec::new();
     let mut stuck = false;
-    for member in evidence.seen.seen_members().iter().filter(|member| {
-        let name = Some(member.name.as_str());
-        name != leader && name != leaver && !is_beyond(evidence, member)
-    }) {
+    for member in members {
         let name = member.name.as_str();
         match evidence.sighting.movement(name, evidence.now) {
             Movement::Passed => passed.push(name),
-            Movement::Idle { standing } => idle.push((name, standing)),
+            Movement::Idle { standing } => idle.push(standing),
             Movement::Underway { mark, position } => {
                 held.push(format!(
                     "{name} is at {position} and has not passed {mark} yet"
@@ -48,27 +90,14 @@ pub fn mark(evidence: &Evidence<'_>, standbys: u32, leaver: Option<&str>) -> Ver
             Movement::Silent => held.push(format!("{name} reports no position")),
         }
     }
-    let needed = standbys as usize;
-    if passed.len() >= needed {
-        return open(format!("{} passed the mark", passed.join(", ")));
-    }
-    if passed.len() + idle.len() >= needed {
-        let standing = idle
-            .iter()
-            .map(|(_, standing)| *standing)
-            .min()
-            .unwrap_or_default();
-        return idle_leader(evidence, standing);
-    }
-    let reason = if held.is_empty() {
-        format!("{} of {needed} standbys exist", passed.len())
-    } else {
-        held.join("; ")
-    };
-    if stuck {
-        closed(reason)
-    } else {
-        unknown(format!("needs another look: {reason}"))
+    match (held.is_empty(), idle.iter().min()) {
+        (false, _) if stuck => closed(held.join("; ")),
+        (false, _) => unknown(format!("needs another look: {}", held.join("; "))),
+        (true, Some(standing)) => idle_leader(evidence, *standing),
+        (true, None) => {
+            passed.sort_unstable();
+            open(format!("{} passed the mark", passed.join(", ")))
+        }
     }
 }
 

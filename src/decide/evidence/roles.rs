@@ -227,7 +227,7 @@ fn switch_over(evidence: &Evidence<'_>, leader: &Member, fits: &dyn Fn(&Member) 
             member.name, member.name
         ),
         None if is_synchronous => {
-            "switch over first, but no member that fits is in /sync yet".into()
+            "switch over first; no member that fits is in /sync, so raise syncInstances until one is".into()
         }
         None => "switch over first, but no member that fits streams yet".into(),
     }

@@ -199,7 +199,12 @@ fn roles_that_add_come_first_and_roles_that_take_come_last() {
 
 #[test]
 fn roles_are_given_in_the_write_that_grows_or_loosens() {
-    assert_eq!(route("3 sync 2 | readonly:1", "3 async"), "3 async");
+    assert_eq!(route("3 sync 1 | readonly:1", "4 sync 1"), "4 sync 1");
+    // What frees writes does not wait for the member that may lead from then on.
+    assert_eq!(
+        route("3 sync 2 | readonly:1", "3 async"),
+        "3 async | readonly:1 → 3 async"
+    );
     assert_eq!(
         route("2 async | readonly:1", "3 async | readonly:1"),
         "3 async | readonly:1"
