@@ -166,6 +166,15 @@ impl Write<'_> {
                 "strict comes together with something else".into(),
             ));
         }
+        let covers = before.standbys > 0 && self.listed() & self.lasting() == 0;
+        let (has, wants) = (self.before().instances, self.target.instances);
+        let early = has < wants || has > wants && !(raises && covers);
+        if early && (hardens || raises) {
+            broken.push((
+                Rule::TighteningAlone,
+                "it tightens before the instances are as declared".into(),
+            ));
+        }
         if raises {
             let ready: u8 = indexes(self.world.standbys())
                 .filter(|index| {
@@ -219,6 +228,9 @@ impl Write<'_> {
         {
             say("a start is asynchronous, with all instances".into());
         }
+        if self.after.instances > self.target.instances {
+            say("there are more members than declared".into());
+        }
         let fresh = self.before().instances..self.after.instances.min(self.target.instances);
         if fresh
             .map(usize::from)
@@ -266,11 +278,23 @@ impl Write<'_> {
         if promoted && demotes {
             say("one member gains the right to lead and another loses it");
         }
+        let (stored, after_doc, target) = (self.before(), &self.after, self.target);
+        let excess = |has: fn(&Doc, usize) -> bool, index: usize| {
+            !has(stored, index) && has(after_doc, index) && !has(target, index)
+        };
+        // What a member that goes may read meanwhile matters to nobody.
+        let stays = |index: usize| index < usize::from(target.instances);
+        if self
+            .kept()
+            .any(|index| excess(Doc::leads, index) || stays(index) && excess(Doc::reads, index))
+        {
+            say("a member gains what the target does not give it");
+        }
         if self.closes() {
             if before.keys() != after.keys() {
                 say("roles close and Patroni is given other keys");
             }
-            if self.after.instances != self.target.instances {
+            if self.after.instances != self.target.instances || self.grows() {
                 say("roles close before the instances are as declared");
             }
             if !after.covers(self.target.asks()) {
@@ -284,7 +308,7 @@ impl Write<'_> {
                 after: *self.target,
                 target: self.target,
             };
-            if rest.gains() {
+            if self.gains() || rest.gains() {
                 say("roles close before the last has opened");
             }
         }
@@ -308,6 +332,14 @@ impl Write<'_> {
         }
     }
 
+    /// Standbys that may lead now and in the end.
+    fn lasting(&self) -> u8 {
+        indexes(self.world.standbys())
+            .filter(|index| self.is_promotable(*index) && self.target.leads(usize::from(*index)))
+            .map(bit)
+            .sum()
+    }
+
     fn is_promotable(&self, index: u8) -> bool {
         let place = usize::from(index);
         crate::object::leads(self.world.tags[place]) && self.before().leads(place)
@@ -327,7 +359,21 @@ impl Write<'_> {
             .filter(|index| self.after.leads(usize::from(*index)))
             .map(bit)
             .sum();
-        if staying & self.listed() != 0 || staying == 0 {
+        if staying & self.listed() != 0 {
+            return;
+        }
+        // A removal that takes roles as well could be made alone.
+        let alone = able & (bit(self.after.instances) - 1);
+        if self.removes() && staying == 0 && alone & self.listed() != 0 {
+            broken.push((
+                Rule::PromotableStays,
+                format!(
+                    "{} would stay listed if only the last member went",
+                    names(alone & self.listed())
+                ),
+            ));
+        }
+        if staying == 0 {
             return;
         }
         // One more than go is enough, since Patroni lists those that may lead first. One that is frozen takes a place too.
