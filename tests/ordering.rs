@@ -22,12 +22,13 @@ mod view;
 #[path = "ordering/world.rs"]
 mod world;
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use explore::{Found, explore};
-use object::{Doc, Shapes};
+use object::{Doc, Record, Shapes};
 use rules::Rule;
 use view::Writer;
 use world::World;
@@ -132,6 +133,31 @@ fn every_pair_with_a_group_keeps_the_rules() {
 fn every_pair_takes_the_fewest_writes_that_the_rules_allow() {
     let began = Instant::now();
     judge("fewest writes", began, &count(&SUITE.all(), SUITE.most));
+}
+
+/// Lockstep has no memory but its annotations, so what it finds half done is just another start.
+#[test]
+fn a_commit_in_the_middle_of_any_other_keeps_the_rules() {
+    let began = Instant::now();
+    let docs = Shapes { groups: 0, ..SUITE }.all();
+    let settled: Vec<World> = docs
+        .iter()
+        .flat_map(|doc| World::settlements(*doc))
+        .collect();
+    let half_done: HashSet<World> = docs
+        .iter()
+        .flat_map(|target| explore::reached(*target, &settled))
+        .map(|world| World {
+            record: Record::Applying,
+            ..world
+        })
+        .collect();
+    let starts: Vec<World> = half_done.into_iter().collect();
+    println!("{} starts", starts.len());
+    let found = for_each(&docs, |target| {
+        explore(*target, &starts, Writer::Lockstep, false)
+    });
+    judge("half done", began, &found);
 }
 
 /// Pairs of the sample, and where its numbers begin.

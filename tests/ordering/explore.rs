@@ -67,26 +67,17 @@ impl Found {
 
 /// Searches everything that can come of these starts on the way to this target.
 pub fn explore(target: Doc, starts: &[World], writer: Writer, breaks: bool) -> Found {
-    let mut search = Search {
-        passes: Passes::new(target, writer),
-        worlds: Vec::new(),
-        places: HashMap::default(),
-        writes: BTreeMap::new(),
-        told: BTreeMap::new(),
-        found: Found::default(),
-    };
-    for start in starts {
-        search.reach(*start, None, Event::Start);
-    }
-    let mut at = 0;
-    while at < search.worlds.len() {
-        search.leave(at, breaks);
-        at += 1;
-    }
+    let mut search = Search::run(target, starts, writer, breaks);
     search.circles();
     search.found.worlds = search.worlds.len();
     search.found.views = search.passes.views();
     search.found
+}
+
+/// Every world that can come of these starts while nothing breaks.
+pub fn reached(target: Doc, starts: &[World]) -> Vec<World> {
+    let search = Search::run(target, starts, Writer::Lockstep, false);
+    search.worlds.iter().map(|reached| reached.world).collect()
 }
 
 struct Reached {
@@ -106,6 +97,26 @@ struct Search {
 }
 
 impl Search {
+    fn run(target: Doc, starts: &[World], writer: Writer, breaks: bool) -> Self {
+        let mut search = Self {
+            passes: Passes::new(target, writer),
+            worlds: Vec::new(),
+            places: HashMap::default(),
+            writes: BTreeMap::new(),
+            told: BTreeMap::new(),
+            found: Found::default(),
+        };
+        for start in starts {
+            search.reach(*start, None, Event::Start);
+        }
+        let mut at = 0;
+        while at < search.worlds.len() {
+            search.leave(at, breaks);
+            at += 1;
+        }
+        search
+    }
+
     fn reach(&mut self, world: World, from: Option<usize>, by: Event) {
         if self.places.contains_key(&world) {
             return;

@@ -249,16 +249,6 @@ impl Doc {
         }
         doc
     }
-
-    /// Whether every field is equal but the names of groups.
-    pub fn is_but_for_names(&self, other: &Self) -> bool {
-        let unnamed = |doc: &Self| {
-            let mut doc = *doc;
-            doc.groups.iter_mut().for_each(|group| group.name = 0);
-            doc
-        };
-        unnamed(self) == unnamed(other)
-    }
 }
 
 pub fn leads(role: Role) -> bool {

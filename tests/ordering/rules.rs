@@ -7,7 +7,7 @@ use std::fmt;
 use lockstep::model::cluster::Mode;
 
 use crate::object::{Asks, Doc, MOST};
-use crate::world::{Fault, LIST_SETTLED, MOVED, Phase, Waits, World, bit, indexes, names};
+use crate::world::{Fault, LIST_SETTLED, MOVED, Phase, Since, Waits, World, bit, indexes, names};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
@@ -489,10 +489,18 @@ pub fn broken_in(world: &World, target: &Doc) -> Vec<Broken> {
 
 /// What a move that is not Lockstep's may not bring about once Lockstep has written after a fault.
 pub fn broken_between(before: &World, after: &World) -> Option<Broken> {
-    if before.phase != Phase::Broken || !before.is_touched || before.waits == after.waits {
+    // Once it is to stop, nobody commits any more.
+    let stops = before.doc.instances == 0;
+    if before.phase != Phase::Broken || before.waits == after.waits || stops {
         return None;
     }
+    let Since {
+        tightened,
+        removed,
+        moved_rights,
+    } = before.since_fault;
     match (before.waits, after.waits) {
+        (_, Waits::Any) if !tightened && !removed => None,
         (_, Waits::Any) => Some((
             Rule::NoWaitForTheFaulty,
             "commits wait for any standby and none streams".into(),
@@ -507,7 +515,8 @@ pub fn broken_between(before: &World, after: &World) -> Option<Broken> {
                 Fault::None | Fault::Late | Fault::Restarted => 0,
             };
             let fresh = waits & !old & faulty;
-            (fresh != 0).then(|| {
+            let is_ours = tightened || removed || moved_rights;
+            (fresh != 0 && is_ours).then(|| {
                 (
                     Rule::NoWaitForTheFaulty,
                     format!("commits now wait for {}", names(fresh)),

@@ -11,7 +11,7 @@ use lockstep::decide::digest::digest;
 use lockstep::decide::evidence::IdleLeader;
 use lockstep::decide::plan::{Inputs, Wanted, plan};
 use lockstep::decide::sighting::{Moment, Sighting};
-use lockstep::model::cluster::{ClusterSpec, Role};
+use lockstep::model::cluster::{ClusterSpec, Mode, Role};
 use lockstep::model::desired::DesiredCluster;
 use lockstep::model::key::{Key, Kind};
 use lockstep::model::manifest::Document;
@@ -230,6 +230,14 @@ impl View {
         })
     }
 
+    /// The same with one stored object for all, for what looks do not read.
+    fn without_objects(mut self) -> Self {
+        self.doc = Doc::new(0, Mode::Async, 0);
+        self.record = Record::Before;
+        (self.keys, self.replicas) = (self.doc.keys(), 0);
+        self
+    }
+
     fn look(&self) -> (Sighting, Moment) {
         let mut sighting = Sighting::default();
         let mut now = Moment::default();
@@ -274,6 +282,8 @@ pub struct Passes {
     desired: DesiredCluster,
     key: Key,
     known: HashMap<View, Answer, Quick>,
+    /// What looks have shown, which does not depend on the stored object.
+    looked: HashMap<View, (Sighting, Moment), Quick>,
 }
 
 impl Passes {
@@ -284,13 +294,10 @@ impl Passes {
             desired: desired(&target, None),
             key: Key::new("db", "c"),
             known: HashMap::default(),
+            looked: HashMap::default(),
         };
         // What has to be approved is approved, in the words that the plan asks for.
-        let probe = World::settled(
-            Doc::new(2, lockstep::model::cluster::Mode::Async, 0),
-            Some(0),
-            0,
-        );
+        let probe = World::settled(Doc::new(2, Mode::Async, 0), Some(0), 0);
         if target.instances == 0
             && let Answer::Wait(_, because) = passes.plan(&View::of(&probe))
             && let Some((_, wanted)) = because.split_once("lockstep.dev/approve: ")
@@ -322,14 +329,19 @@ impl Passes {
         answer
     }
 
-    fn plan(&self, view: &View) -> Answer {
-        let (sighting, now) = view.look();
-        let seen = Arc::new(view.observed(LOOKS - 1, Some(self.live(view))));
+    fn plan(&mut self, view: &View) -> Answer {
+        let live = self.live(view);
+        let looks = self
+            .looked
+            .entry(view.without_objects())
+            .or_insert_with(|| view.look());
+        let (sighting, now) = (&looks.0, looks.1);
+        let seen = Arc::new(view.observed(LOOKS - 1, Some(live)));
         let made = plan(&Inputs {
             key: &self.key,
             wanted: Wanted::Declared(&self.desired),
             seen: Ok(&seen),
-            sighting: &sighting,
+            sighting,
             now,
             unix: 1_000,
             idle_leader: IdleLeader::Hold,

@@ -59,6 +59,15 @@ pub enum Phase {
     Healed,
 }
 
+/// What Lockstep has written since the fault that can make commits wait for somebody else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Since {
+    pub tightened: bool,
+    pub removed: bool,
+    /// Another member may lead, and Patroni prefers those.
+    pub moved_rights: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct World {
     pub doc: Doc,
@@ -77,9 +86,7 @@ pub struct World {
     pub sync: Option<(u8, u8)>,
     pub fault: Fault,
     pub phase: Phase,
-    /// Since the fault Lockstep has written something that can make commits wait for somebody else: a higher count, strict,
-    /// a removal, another right to lead.
-    pub is_touched: bool,
+    pub since_fault: Since,
     /// `/sync` has guarded failovers since the mode was last asynchronous.
     pub is_guarded: bool,
     /// Leader loops since: the configuration changed, the list changed, the leader changed, a standby began to stream.
@@ -144,7 +151,7 @@ impl World {
             sync,
             fault: Fault::None,
             phase: Phase::Whole,
-            is_touched: false,
+            since_fault: Since::default(),
             is_guarded: sync.is_some(),
             config_loops: CONFIG_SETTLED,
             list_loops: LIST_SETTLED,
@@ -508,12 +515,13 @@ impl World {
     pub fn written(&self, doc: Doc, record: Record) -> Self {
         let mut next = *self;
         (next.doc, next.record) = (doc, record);
-        let tightens = !self.doc.asks().covers(doc.asks());
-        let moves_rights = (0..MOST).any(|index| {
-            self.doc.leads(index) != doc.leads(index) && self.doc.role_of(index).is_some()
-        });
-        if self.phase == Phase::Broken && (tightens || moves_rights) {
-            next.is_touched = true;
+        if self.phase == Phase::Broken {
+            let moves_rights = (0..usize::from(doc.instances)).any(|index| {
+                self.doc.role_of(index).is_some() && self.doc.leads(index) != doc.leads(index)
+            });
+            next.since_fault.tightened |= !self.doc.asks().covers(doc.asks());
+            next.since_fault.removed |= doc.instances < self.doc.instances;
+            next.since_fault.moved_rights |= moves_rights;
         }
         if doc.asks().standbys == 0 {
             next.is_guarded = false;
