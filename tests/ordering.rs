@@ -46,12 +46,12 @@ fn for_each(targets: &[Doc], one: impl Fn(&Doc) -> Found + Sync) -> Found {
             scope.spawn(|| {
                 while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let more = one(target);
-                    found.lock().unwrap().add(more);
+                    found.lock().expect("no search panics").add(more);
                 }
             });
         }
     });
-    found.into_inner().unwrap()
+    found.into_inner().expect("no search panics")
 }
 
 /// Searches every target from every start; with a fault at any point of a run where `breaks` says so.
@@ -79,6 +79,10 @@ fn count(docs: &[Doc], most: u8) -> Found {
 }
 
 /// Prints what a search cost, and fails with the shortest violations of each rule.
+#[expect(
+    clippy::print_stdout,
+    reason = "what a search cost is read with --nocapture"
+)]
 fn judge(what: &str, began: Instant, found: &Found) {
     println!(
         "{what}: {} worlds, {} views, {:.1} s",

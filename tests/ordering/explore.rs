@@ -185,7 +185,9 @@ impl Search {
                     State::Waiting | State::Blocked | State::Refused if because.is_empty() => {
                         format!("{state} without a reason")
                     }
-                    State::Blocked | State::Refused => return,
+                    State::Blocked => return,
+                    // Every object of the model is one that can be reached in order.
+                    State::Refused => format!("it is refused: {because}"),
                     State::Waiting if !whole => return,
                     State::Waiting => format!("nothing is broken and it waits: {because}"),
                     _ => format!("it ends {state}: {because}"),
