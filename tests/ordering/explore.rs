@@ -170,7 +170,7 @@ impl Search {
 
     /// Nobody moves: the target is in force, or there is a wait that says what for.
     fn end(&mut self, at: usize, world: &World, answer: &Answer) {
-        let whole = world.phase == Phase::Whole;
+        let whole = world.phase != Phase::Broken;
         let why = match answer {
             Answer::Write(..) => return,
             Answer::Done if whole && !is_in_force(world) => "it is done and not in force".into(),
