@@ -519,7 +519,11 @@ pub fn broken_between(before: &World, after: &World) -> Option<Broken> {
             (fresh != 0 && is_ours).then(|| {
                 (
                     Rule::NoWaitForTheFaulty,
-                    format!("commits now wait for {}", names(fresh)),
+                    format!(
+                        "commits now wait for {}, and since the fault {}",
+                        names(fresh),
+                        before.since_fault
+                    ),
                 )
             })
         }

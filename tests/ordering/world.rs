@@ -530,6 +530,26 @@ impl World {
     }
 }
 
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            tightened,
+            removed,
+            moved_rights,
+        } = *self;
+        let written = [
+            (tightened, "it was tightened"),
+            (removed, "a member was removed"),
+            (moved_rights, "rights to lead have moved"),
+        ];
+        let words: Vec<&str> = written
+            .iter()
+            .filter_map(|(is_so, words)| is_so.then_some(*words))
+            .collect();
+        f.write_str(&words.join(", "))
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
