@@ -312,7 +312,7 @@ pub struct Shapes {
     pub fewest: u8,
     pub most: u8,
     pub groups: usize,
-    /// Also what asks the same in other words: `ha` where there are no groups, a count that nothing reads.
+    /// Also what asks the same in other words: `ha` where no group reads either, a count that nothing reads.
     pub spellings: bool,
 }
 
@@ -321,7 +321,8 @@ impl Shapes {
         let mut docs = Vec::new();
         for instances in self.fewest..=self.most {
             for (role, groups) in layouts(instances, self.groups) {
-                if role == Role::Ha && groups.is_empty() && !self.spellings {
+                let somebody_reads = groups.iter().any(|(role, _)| reads(*role));
+                if role == Role::Ha && !somebody_reads && !self.spellings {
                     continue;
                 }
                 for mode in Mode::ALL {

@@ -106,17 +106,26 @@ impl Write<'_> {
             .filter(|index| self.before().leads(*index) && !self.after.leads(*index))
     }
 
+    fn loses_reads(&self) -> bool {
+        let (before, after) = (self.before(), &self.after);
+        self.kept()
+            .any(|index| before.reads(index) && !after.reads(index))
+    }
+
     /// Whether it takes what has to come last.
     fn closes(&self) -> bool {
-        let (before, after, target) = (self.before(), &self.after, self.target);
-        let loses_reads = self
-            .kept()
-            .any(|index| before.reads(index) && !after.reads(index));
+        let (before, target) = (self.before(), self.target);
+        let loses_reads = self.loses_reads();
         let gains_reads = self
             .kept()
             .filter(|index| *index < usize::from(target.instances))
             .any(|index| !before.reads(index) && target.reads(index));
         self.demoted().next().is_some() || loses_reads && gains_reads
+    }
+
+    /// Whether it only gives; reads that nobody loses may travel with a right that is taken.
+    fn opens(&self) -> bool {
+        self.gains() && !self.closes()
     }
 
     /// Every rule that this write breaks.
@@ -263,7 +272,7 @@ impl Write<'_> {
                 leader.expect("there is one")
             ));
         }
-        if !self.same_roles() && (self.gains() || self.after != *self.target) {
+        if !self.same_roles() && (self.opens() || self.after != *self.target) {
             say("roles change in it, and it is not the last write".into());
         }
     }
@@ -308,7 +317,9 @@ impl Write<'_> {
                 after: *self.target,
                 target: self.target,
             };
-            if self.gains() || rest.gains() {
+            // Reads that nobody loses may travel with a right that is taken.
+            let reads_move = self.gains() && self.loses_reads();
+            if promoted || reads_move || rest.gains() {
                 say("roles close before the last has opened");
             }
         }
@@ -359,7 +370,11 @@ impl Write<'_> {
             .filter(|index| self.after.leads(usize::from(*index)))
             .map(bit)
             .sum();
-        if staying & self.listed() != 0 {
+        // Whom Patroni lists already is not lost by this write, even where it is frozen.
+        let listed = indexes(self.listed() & self.world.standbys())
+            .filter(|index| self.is_promotable(*index))
+            .any(|index| self.after.leads(usize::from(index)));
+        if listed {
             return;
         }
         // A removal that takes roles as well could be made alone.
@@ -424,7 +439,7 @@ impl Write<'_> {
         if needed && !lowers {
             say("the next removal needs a lower k and this keeps it");
         }
-        let opens = self.grows() || self.gains();
+        let opens = self.grows() || self.opens();
         if opens && !lowers {
             say("k could be lowered together with this and is not");
         }
