@@ -118,14 +118,18 @@ impl<'w> Way<'w> {
         self.wants.standbys > self.has.standbys || (self.wants.strict && !self.has.strict)
     }
 
-    /// A loosening that nothing may hold up: strict that comes off, the way to async, and a count that the next removal
-    /// would leave unfulfilled. A mere count stays up while members or their right to lead go, since the more standbys are
-    /// listed, the surer one of them stays (`roles::cover`).
+    /// Strict comes off, or all that is synchronous: writes may be waiting for that, so nothing may hold it up.
+    fn frees(&self) -> bool {
+        self.loosens() && (self.common.strict != self.has.strict || self.common.standbys == 0)
+    }
+
+    /// A loosening that is not put off: one that frees, and a count that the next removal would leave unfulfilled. A mere
+    /// count stays up while members or their right to lead go, since the more standbys are listed, the surer one of them
+    /// stays (`roles::cover`).
     fn is_due(&self) -> bool {
-        let frees = self.common.strict != self.has.strict || self.common.standbys == 0;
-        let makes_room = self.removes() && self.has.standbys + 2 > self.at.instances;
+        let makes_room = self.removes() && self.has.standbys.saturating_add(2) > self.at.instances;
         let waits = self.removes() || self.turn.demotes;
-        self.loosens() && (frees || makes_room || !waits)
+        self.loosens() && (self.frees() || makes_room || !waits)
     }
 
     fn name(&self, index: u32) -> String {
@@ -181,13 +185,14 @@ impl<'w> Way<'w> {
     /// that get it to move; so it does not travel with what may not wait.
     fn open(&self) -> Hop {
         let instances = self.at.instances.max(self.target.instances);
-        let gives_later = self.turn.promotes && self.has.standbys > 0 && self.is_due();
-        let roles = if gives_later {
-            let unchanged = self.old.iter().chain(self.new.iter().skip(self.old.len()));
-            unchanged.take(instances as usize).copied().collect()
-        } else {
-            opening(&self.old, &self.new, instances)
-        };
+        let gives_later = self.turn.promotes && self.has.standbys > 0 && self.frees();
+        let mut roles = opening(&self.old, &self.new, instances);
+        if gives_later {
+            for (role, old) in roles.iter_mut().zip(&self.old) {
+                let reads = role.serves_reads() || old.serves_reads();
+                *role = Role::with(old.is_promotable(), reads);
+            }
+        }
         let given = self.changed(&roles);
         let mut moves = Vec::new();
         if !given.is_empty() {

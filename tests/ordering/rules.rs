@@ -272,8 +272,13 @@ impl Write<'_> {
                 leader.expect("there is one")
             ));
         }
-        if !self.same_roles() && (self.opens() || self.after != *self.target) {
-            say("roles change in it, and it is not the last write".into());
+        // Only a mere lowering of k may follow what takes roles.
+        let wants = self.target.asks();
+        let is_end = self.after.instances == self.target.instances
+            && after.covers(wants)
+            && after.strict == wants.strict;
+        if !self.same_roles() && (self.opens() || !is_end) {
+            say("roles change in it, and more than a lowering of k follows".into());
         }
     }
 
@@ -421,6 +426,13 @@ impl Write<'_> {
             ));
         }
         let mut say = |why: &str| broken.push((Rule::LooseningIsDue, why.into()));
+        let promoted = self
+            .kept()
+            .any(|index| !self.before().leads(index) && self.after.leads(index));
+        let frees = before.strict && !after.strict || after.standbys == 0;
+        if loosens && frees && promoted {
+            say("what frees writes would wait for a member that is to lead");
+        }
         if before.strict && !due.strict && after.strict {
             say("strict has to come off and is kept");
         }
