@@ -93,7 +93,7 @@ fn open_gates(plan: &ClusterPlan) -> Vec<&'static str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn equal_states_give_an_empty_plan(live in sections(), fault in faults(), loops in 0..4u64) {
