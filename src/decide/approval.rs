@@ -34,6 +34,8 @@ pub struct Change<'c> {
     pub base: Option<&'c str>,
     /// Digest of the document in Git.
     pub target: &'c str,
+    /// The change has been begun, under this approval, and not been given up since.
+    pub is_underway: bool,
 }
 
 /// Where an approval stands.
@@ -103,10 +105,10 @@ impl Change<'_> {
         if unix >= end {
             return Err(format!("the approval ended with {until}"));
         }
-        if end - unix > MOST_DAYS * DAY {
+        if end.saturating_sub(unix) > MOST_DAYS * DAY {
             return Err(format!("{until} is more than {MOST_DAYS} days away"));
         }
-        if used.contains(&value) {
+        if used.contains(&value) && !self.is_underway {
             return Err("the approval was used before".into());
         }
         Ok(until.to_owned())
@@ -121,7 +123,12 @@ impl Change<'_> {
     }
 
     fn value(&self, until: &str) -> String {
-        let Self { key, base, target } = self;
+        let Self {
+            key,
+            base,
+            target,
+            is_underway: _,
+        } = self;
         let mut hasher = Sha256::new();
         for part in [
             "lockstep.dev/approve v1",
@@ -174,8 +181,9 @@ fn end_of(until: &str) -> Option<i64> {
         return None;
     }
     let date: Date = until.parse().ok()?;
-    let start = date.to_zoned(TimeZone::UTC).ok()?;
-    Some(start.timestamp().as_second() + DAY)
+    let start = date.to_zoned(TimeZone::UTC);
+    // The last days that a calendar has are far off, whatever they are in seconds.
+    Some(start.map_or(i64::MAX, |start| start.timestamp().as_second() + DAY))
 }
 
 #[cfg(test)]
@@ -199,7 +207,13 @@ mod tests {
         unix: i64,
     ) -> Approval {
         let base = Some(base).filter(|base| !base.is_empty());
-        Change { key, base, target }.approval(&manifest(approve), Some(used), unix)
+        let change = Change {
+            key,
+            base,
+            target,
+            is_underway: false,
+        };
+        change.approval(&manifest(approve), Some(used), unix)
     }
 
     fn printed(key: &Key, base: &str, target: &str, used: &str) -> String {
@@ -251,6 +265,7 @@ mod tests {
             key: &key,
             base: Some("v1:a"),
             target: "v1:b",
+            is_underway: false,
         }
         .value("2027-06-01");
         assert_eq!(

@@ -6,7 +6,7 @@
 //! next it has the time to refill `/sync`; how far a standby lags is not looked at here, that is the mark's affair.
 
 use crate::decide::durability::{NONE, Shape};
-use crate::decide::evidence::follows;
+use crate::decide::evidence::{follows, unknown_format};
 use crate::decide::roles::roles_of;
 use crate::model::cluster::Role;
 use crate::model::observed::{Member, ObservedCluster};
@@ -72,8 +72,12 @@ fn look(seen: &ObservedCluster) -> Result<Availability, String> {
     let members = known(&seen.members)?;
     let sync = synchronous(config, &seen.patroni.sync)?;
     for member in members {
-        if let Some(Seen::Unknown(why)) = &member.status {
-            return Err(format!("{}: {why}", member.name));
+        match &member.status {
+            Some(Seen::Unknown(why)) => return Err(format!("{}: {why}", member.name)),
+            Some(Seen::Value(said)) if !said.is_of_known_format() => {
+                return Err(unknown_format(&member.name, said));
+            }
+            Some(Seen::Value(_)) | None => {}
         }
     }
     let leader = record
@@ -423,6 +427,17 @@ mod tests {
         assert_eq!(
             told(&expected(&[HaRead, HaRead, Readonly], 0, NONE)),
             ["1", "0", "0"]
+        );
+    }
+
+    #[test]
+    fn an_unknown_format_of_any_member_makes_the_verdict_unknown() {
+        let mut scene = Scene::asynchronous(3);
+        assert_eq!(told(&observed(&scene.seen)), ["2", "0", "1"]);
+        scene.says("c-1", |said| said.version = Some("5.0.0".into()));
+        assert_eq!(
+            told(&observed(&scene.seen)),
+            ["c-1 runs Patroni 5.0.0, which is an unknown format"; 3]
         );
     }
 

@@ -150,7 +150,13 @@ pub fn in_force(
     let verdict = if is_stopped {
         judge_stopped(seen)
     } else {
-        judge(declared, &configured, &listed, &streaming, leader.is_some())
+        judge(
+            declared,
+            &configured,
+            &listed,
+            &streaming,
+            &has_leader(seen),
+        )
     };
     InForce {
         declared,
@@ -159,6 +165,13 @@ pub fn in_force(
         listed,
         streaming,
         verdict,
+    }
+}
+
+fn has_leader(seen: &ObservedCluster) -> Result<bool, String> {
+    match &seen.patroni.leader {
+        Seen::Value(record) => Ok(record.leader.is_some()),
+        Seen::Unknown(why) => Err(why.clone()),
     }
 }
 
@@ -178,7 +191,7 @@ fn judge(
     configured: &Result<Durability, String>,
     listed: &Result<Vec<String>, String>,
     streaming: &[String],
-    has_leader: bool,
+    has_leader: &Result<bool, String>,
 ) -> ForceVerdict {
     let Some(declared) = declared else {
         return ForceVerdict::Unknown("no manifest declares it".into());
@@ -187,8 +200,10 @@ fn judge(
         (Ok(configured), Ok(listed)) => (configured, listed),
         (Err(why), _) | (_, Err(why)) => return ForceVerdict::Unknown(why.clone()),
     };
-    if !has_leader {
-        return ForceVerdict::NotInForce("no leader holds the lock".into());
+    match has_leader {
+        Ok(true) => {}
+        Ok(false) => return ForceVerdict::NotInForce("no leader holds the lock".into()),
+        Err(why) => return ForceVerdict::Unknown(why.clone()),
     }
     if *configured != declared {
         return ForceVerdict::NotInForce(format!(

@@ -194,10 +194,13 @@ pub fn sync_satisfied(evidence: &Evidence<'_>, standbys: u32) -> Verdict {
             .map(|member| member.name.as_str())
             .filter(|name| *name != leader.name && !sync.lists(name))
             .collect();
+        let without = match missing.as_slice() {
+            [] => String::new(),
+            names => format!(", without {}", names.join(", ")),
+        };
         return closed(format!(
-            "/sync lists {} of {standbys} standbys, without {}",
+            "/sync lists {} of {standbys} standbys{without}",
             sync.standbys.len(),
-            missing.join(", ")
         ));
     }
     for name in &sync.standbys {
@@ -362,7 +365,8 @@ pub fn follows(standby: &Member, leader: &Member) -> Result<(), String> {
     Ok(())
 }
 
-fn unknown_format(name: &str, said: &MemberStatus) -> String {
+/// Why nothing can be made of what a member says.
+pub fn unknown_format(name: &str, said: &MemberStatus) -> String {
     match &said.version {
         Some(version) => format!("{name} runs Patroni {version}, which is an unknown format"),
         None => format!("{name} does not say its version of Patroni, so its format is unknown"),

@@ -24,8 +24,13 @@ pub enum Grounds<'e> {
 /// The gates of a write, in the order of their codes.
 pub fn gates_of(moves: &[Move], grounds: Grounds<'_>) -> Vec<Gate> {
     let mut gates: Vec<Gate> = Vec::new();
+    let grows = moves.iter().any(|one| matches!(one, Move::Grow { .. }));
     for one in moves {
         for &id in protecting(one) {
+            // The standby that frees writes comes with this very write.
+            if id == GateId::Unblocks && grows {
+                continue;
+            }
             let verdict = match grounds {
                 Grounds::Later => Verdict::Later,
                 Grounds::Absent { unapplied } => references_applied(unapplied),

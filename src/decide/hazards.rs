@@ -229,7 +229,10 @@ fn h11_taking_strict_off_with_no_standby_says_where_that_frees_no_write() {
             .says("c-0", |said| said.version = Some(version.into()));
         assert_eq!(story.plan().open_step().is_some(), is_open, "{version}");
     }
-    // What helps there is not held.
+    // What helps there is not held: neither async, nor the members that would free writes.
+    let mut grows = settled((1, counted("strict-sync", 1)), (3, counted("sync", 1)));
+    grows.scene.live_value()["spec"]["replication"]["syncInstances"] = json!(1);
+    assert!(grows.plan().open_step().is_some(), "{}", grows.told());
     let mut story = settled((2, counted("strict-sync", 1)), (2, all("async")));
     story.scene.member("c-1").ready = false;
     assert!(story.plan().open_step().is_some());

@@ -203,6 +203,7 @@ fn plan_change(
         key: inputs.key,
         base: applied,
         target: &desired.digest,
+        is_underway: live.annotation(APPLYING) == Some(desired.digest.as_str()),
     };
     let used = live.annotation(APPROVED);
     let approval = change.approval(&desired.document.value, used, inputs.unix);
@@ -231,8 +232,9 @@ fn take(plan: &mut ClusterPlan, route: Route, first: Grounds<'_>) {
     }
 }
 
-/// The approval is a gate of every step up to the one that needs it: nothing is begun that may not be ended. That one
-/// records it as used. A start is asked for one only where it is not known that the first member's volume is the newest.
+/// The approval is a gate of every step up to the one that needs it: nothing is begun that may not be ended. The first write
+/// records it as used, so that what is given up half-way takes another to begin again. A start is asked for one only where
+/// it is not known that the first member's volume is the newest.
 fn hold_for_approval(
     plan: &mut ClusterPlan,
     about: Option<(usize, &str)>,
@@ -264,8 +266,8 @@ fn hold_for_approval(
             },
         });
         step.gates.sort_by_key(|gate| gate.id);
+        record(step);
     }
-    record(&mut plan.steps[last]);
 }
 
 fn refuse(plan: &mut ClusterPlan, why: &str) {

@@ -133,6 +133,7 @@ fn between(before: &DesiredCluster, after: &DesiredCluster, unix: i64) -> Result
             key: &after.document.key,
             base: Some(&before.digest),
             target: &after.digest,
+            is_underway: false,
         };
         let approval = change.approval(&after.document.value, None, unix);
         for step in &mut route.steps[..=last] {

@@ -73,7 +73,6 @@ impl Scene {
                 stateful_set: Seen::Value(Some(StatefulSet {
                     replicas: instances,
                     is_observed: true,
-                    is_rolling: false,
                 })),
                 operations: Seen::Value(Vec::new()),
             },
@@ -91,7 +90,6 @@ impl Scene {
         self.seen.stateful_set = Seen::Value(Some(StatefulSet {
             replicas: instances,
             is_observed: true,
-            is_rolling: false,
         }));
     }
 

@@ -4,6 +4,7 @@
 //! replication, instances and roles move by `transition`; what makes the operator replace Pods is the last write, since a
 //! replication change and a rollout must not meet (`domain.md` §6.2 H27). What a person has to approve is named here.
 
+mod groups;
 mod hidden;
 mod object;
 
@@ -22,6 +23,7 @@ use crate::model::field::FieldPath;
 use crate::model::finding::Finding;
 use crate::model::observed::LiveObject;
 use crate::model::plan::{Change, Difference, Move, Step};
+use groups::as_stored;
 use hidden::hidden_loosening;
 use object::Stage;
 
@@ -405,7 +407,9 @@ fn target_shape(desired: &DesiredCluster, live: &ClusterSpec, differences: &[Dif
         at.role
     };
     let groups = if differs(&["spec", "replication", "groups"]) {
-        sized(desired, git.groups, &at.groups)
+        let list = desired.document.value.pointer("/spec/replication/groups");
+        let autoscaling = desired.spec.autoscaling.as_ref();
+        as_stored(list, instances, autoscaling).unwrap_or(git.groups)
     } else {
         at.groups
     };
@@ -422,23 +426,6 @@ fn target_shape(desired: &DesiredCluster, live: &ClusterSpec, differences: &[Dif
         groups,
         follows,
     }
-}
-
-/// Declared groups, with the sizes that the operator writes itself where an autoscaler runs (`domain.md` §1.3).
-fn sized(desired: &DesiredCluster, mut groups: Vec<Group>, live: &[Group]) -> Vec<Group> {
-    let scaled = desired
-        .spec
-        .autoscaling
-        .as_ref()
-        .is_some_and(|section| section.min_instances.is_some());
-    let list = FieldPath::of(["spec", "replication", "groups"]);
-    for (index, (group, stored)) in groups.iter_mut().zip(live).enumerate() {
-        let least = list.index(index).key("minInstances");
-        if scaled && least.find(&desired.document.value).is_some() {
-            group.instances = stored.instances;
-        }
-    }
-    groups
 }
 
 fn is_touched(differences: &[Difference], keys: &[&str]) -> bool {

@@ -1,16 +1,18 @@
 //! The decisions told as stories: what Git asks for, what was seen, and the plan in words.
 
+mod approvals;
+mod groups;
+
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::decide::approval::{APPROVE, APPROVED};
 use crate::decide::digest::{APPLIED, APPLYING, digest};
 use crate::decide::evidence::IdleLeader;
 use crate::decide::story::{Story, all, tell};
 use crate::model::observed::Operation;
 use crate::model::patroni::{Seen, SyncState};
-use crate::model::plan::{GateId, Move, State, Verdict};
+use crate::model::plan::{Move, State, Verdict};
 
 #[test]
 fn the_seeds_step_opens_when_all_three_standbys_have_passed_the_mark() {
@@ -509,21 +511,6 @@ fn a_member_that_has_yet_to_go_is_no_standby_to_count_on() {
 }
 
 #[test]
-fn groups_that_git_has_removed_stay_until_their_members_go() {
-    let grouped = json!({"mode": "sync", "syncInstances": 1, "groups": [{"name": "g", "role": "readonly", "instances": 1}]});
-    let mut story = Story::of((2, grouped.clone()), (1, all("async")));
-    let owned =
-        json!({"f:spec": {"f:replication": {"f:mode": {}, "f:syncInstances": {}, "f:groups": {}}}});
-    story.own(owned);
-    story.loops(4, &[]);
-    let plan = story.plan();
-    assert_eq!(plan.steps.len(), 2);
-    let sent = |step: usize| plan.steps[step].object["spec"]["replication"]["groups"].clone();
-    assert_eq!(sent(0), grouped["groups"]);
-    assert_eq!(sent(1), json!(null));
-}
-
-#[test]
 fn loosening_that_hides_in_a_deletion_is_said() {
     let owned = json!({"f:spec": {"f:replication": {"f:mode": {}, "f:syncInstances": {}}}});
     let found = |live: serde_json::Value, git: serde_json::Value| {
@@ -552,89 +539,4 @@ fn loosening_that_hides_in_a_deletion_is_said() {
     // Said openly, it needs no warning; and what loosens nothing hides nothing.
     assert!(found(three.clone(), json!({"mode": "async"})).is_empty());
     assert!(found(three, json!({"mode": "sync-all"})).is_empty());
-}
-
-#[test]
-fn an_approval_counts_once_and_not_again_after_a_revert_and_back() {
-    let mut story = Story::of((1, all("async")), (0, all("async")));
-    story.loops(4, &[]);
-    story.approve();
-    let stop = story.git.clone();
-    let plan = story.plan();
-    let written = &plan.open_step().expect("approved").step().object;
-    let record = written["metadata"]["annotations"][APPROVED].clone();
-    assert_eq!(record, stop["metadata"]["annotations"][APPROVE]);
-    // Stopped, and started again by a revert, which keeps the record.
-    story.annotate(APPROVED, record.as_str().unwrap());
-    story.scene.live_value()["spec"]["instances"] = json!(0);
-    story.git["spec"]["instances"] = json!(1);
-    let back = story.plan();
-    let kept = &back.steps[0].object["metadata"]["annotations"][APPROVED];
-    assert_eq!(*kept, record);
-    // The stop comes back with its old approval.
-    story.scene.live_value()["spec"]["instances"] = json!(1);
-    story.git = stop;
-    let told = story.told();
-    assert!(told.starts_with("blocked: "), "{told}");
-    assert!(told.contains("the approval was used before"), "{told}");
-}
-
-#[test]
-fn an_approval_on_the_live_object_counts_for_nothing() {
-    let mut story = Story::of((1, all("async")), (0, all("async")));
-    story.loops(4, &[]);
-    story.approve();
-    let value = story.git["metadata"]["annotations"][APPROVE].clone();
-    story.git["metadata"]
-        .as_object_mut()
-        .unwrap()
-        .remove("annotations");
-    story.annotate(APPROVE, value.as_str().unwrap());
-    assert_eq!(story.plan().state, State::Blocked);
-}
-
-#[test]
-fn what_needs_an_approval_is_not_begun_without_it() {
-    let mut story = Story::of((3, all("strict-sync-all")), (0, all("async")));
-    story.loops(4, &[]);
-    let plan = story.plan();
-    assert_eq!(plan.steps.len(), 4);
-    for step in &plan.steps {
-        assert!(
-            step.gates.iter().any(|gate| gate.id == GateId::Approved),
-            "{:?}",
-            step.moves
-        );
-    }
-    assert!(plan.open_step().is_none());
-}
-
-#[test]
-fn groups_that_git_does_not_declare_are_not_shifted() {
-    let groups =
-        json!({"mode": "async", "groups": [{"name": "g", "role": "readonly", "instances": 2}]});
-    let mut story = Story::of((5, groups), (3, all("async")));
-    story.loops(4, &[]);
-    assert!(
-        story.told().starts_with(
-            "refused: the live object has replication groups that Git does not declare"
-        ),
-        "{}",
-        story.told()
-    );
-}
-
-#[test]
-fn a_group_keeps_its_name_and_its_other_fields_on_the_way() {
-    let replication = |size: u32| json!({"mode": "async", "groups": [{"name": "reports", "role": "readonly", "instances": size}]});
-    let mut story = Story::of((5, replication(3)), (3, replication(1)));
-    story.loops(4, &[]);
-    let plan = story.plan();
-    let sent = |step: usize| plan.steps[step].object["spec"]["replication"]["groups"].clone();
-    assert_eq!(
-        sent(0),
-        json!([{"name": "reports", "role": "readonly", "instances": 2}])
-    );
-    assert_eq!(sent(1), replication(1)["groups"]);
-    assert_eq!(plan.steps.len(), 2);
 }

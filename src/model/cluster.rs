@@ -210,21 +210,28 @@ impl Replication {
         } else {
             declared
         };
-        let groups = match section.get("groups") {
-            None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(groups)) => groups
-                .iter()
-                .enumerate()
-                .map(|(index, group)| Group::read(index, group))
-                .collect::<Result<_, _>>()?,
-            Some(_) => return Err("spec.replication.groups is not a list".into()),
-        };
+        let groups = groups_of(section.get("groups").unwrap_or(&Value::Null))?;
         Ok(Self {
             mode,
             role,
             sync_instances,
             groups,
         })
+    }
+}
+
+/// Reads `spec.replication.groups`; null is none.
+pub fn groups_of(list: &Value) -> Result<Vec<Group>, String> {
+    match list {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(groups) => groups
+            .iter()
+            .enumerate()
+            .map(|(index, group)| Group::read(index, group))
+            .collect(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            Err("spec.replication.groups is not a list".into())
+        }
     }
 }
 

@@ -112,8 +112,6 @@ pub struct StatefulSet {
     pub replicas: u32,
     /// `status.observedGeneration` equals `metadata.generation`.
     pub is_observed: bool,
-    /// `status.currentRevision` differs from `updateRevision`.
-    pub is_rolling: bool,
 }
 
 /// An SGDbOps or SGBackup that has not ended.

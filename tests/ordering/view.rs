@@ -169,7 +169,6 @@ impl View {
             stateful_set: Seen::Value(Some(StatefulSet {
                 replicas: u32::from(self.replicas),
                 is_observed: true,
-                is_rolling: false,
             })),
             operations: Seen::Value(Vec::new()),
         }

@@ -1,11 +1,11 @@
 //! P4: whether anything else is at work on the cluster (`domain.md` §4.2).
 //!
-//! An autoscaler is none: it owns `spec.instances`, and that is told apart elsewhere.
+//! An autoscaler is none: it owns `spec.instances`, and that is told apart elsewhere. The StatefulSet's revisions tell
+//! nothing: StackGres replaces Pods itself (`OnDelete`), and there `currentRevision` stays what it was for good.
 
 use serde_json::Value;
 
 use super::{Evidence, closed, open, unknown};
-use crate::model::observed::StatefulSet;
 use crate::model::patroni::Seen;
 use crate::model::plan::Verdict;
 
@@ -96,10 +96,6 @@ pub fn nothing_else_running(evidence: &Evidence<'_>) -> Verdict {
         .is_empty()
     {
         return closed("the cluster is being initialized");
-    }
-    let rolling = |set: &Option<StatefulSet>| set.as_ref().is_some_and(|set| set.is_rolling);
-    if evidence.seen.stateful_set.value().is_some_and(rolling) {
-        return closed("the Pods are being replaced by a new revision");
     }
     if let Some(member) = evidence
         .seen

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::groups::as_stored;
 use crate::decide::approval::APPROVED;
 use crate::decide::digest::{APPLIED, APPLYING, without_own_annotations};
 use crate::decide::durability::Shape;
@@ -105,7 +106,6 @@ impl Stage<'_> {
         if !spec["replication"].is_object() {
             spec["replication"] = json!({});
         }
-        let git = &self.desired.spec.replication;
         let stored = self
             .live
             .and_then(|live| ClusterSpec::read(&live.value).ok());
@@ -128,14 +128,18 @@ impl Stage<'_> {
                 .live
                 .and_then(|live| live.value.pointer("/spec/replication/groups"));
             let declared = section.get("groups").cloned();
-            let groups = if shape.groups == git.groups {
-                declared
-            } else if stored.is_some_and(|live| live.replication.groups == shape.groups) {
-                live.cloned()
-            } else {
-                Some(shape.groups.iter().map(group).collect())
+            // Whole as they are declared or stored, wherever the operator makes the step's groups of them.
+            let autoscaling = self.desired.spec.autoscaling.as_ref();
+            let fits = |list: &&Value| {
+                as_stored(Some(list), shape.instances, autoscaling).as_ref() == Some(&shape.groups)
             };
-            let some = groups.filter(|_| !shape.groups.is_empty());
+            let groups = [declared.as_ref(), live]
+                .into_iter()
+                .flatten()
+                .find(fits)
+                .cloned()
+                .unwrap_or_else(|| shape.groups.iter().map(group).collect());
+            let some = Some(groups).filter(|_| !shape.groups.is_empty());
             put(section, "groups", some);
         }
     }

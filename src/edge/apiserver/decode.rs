@@ -247,8 +247,6 @@ pub struct StatefulSetSpec {
 #[serde(default, rename_all = "camelCase")]
 pub struct StatefulSetStatus {
     observed_generation: Option<i64>,
-    current_revision: Option<String>,
-    update_revision: Option<String>,
 }
 
 impl Recorded for SlimStatefulSet {
@@ -263,7 +261,6 @@ impl Recorded for SlimStatefulSet {
             replicas: self.spec.replicas.unwrap_or(1),
             is_observed: self.status.observed_generation == self.metadata.generation
                 && self.metadata.generation.is_some(),
-            is_rolling: self.status.current_revision != self.status.update_revision,
         };
         Some(Record {
             cluster: Some(key.clone()),
