@@ -99,12 +99,12 @@ fn plain(doc: Doc) -> World {
 }
 
 /// Writes from every node to the target, over allowed writes alone.
-fn distances(target: &Doc, most: u8) -> HashMap<Node, usize> {
+fn distances(target: &Doc, most: u8) -> HashMap<Node, (usize, Doc)> {
     let end = Node::of(target);
     let mut others = nodes(most);
     others.retain(|node| *node != end);
     let mut settled: Vec<World> = others.iter().map(|node| plain(node.doc())).collect();
-    let mut distances = HashMap::from([(end, 0)]);
+    let mut distances = HashMap::from([(end, (0, *target))]);
     let mut queue = VecDeque::from([(*target, 0)]);
     while let Some((after, distance)) = queue.pop_front() {
         let mut place = 0;
@@ -117,7 +117,7 @@ fn distances(target: &Doc, most: u8) -> HashMap<Node, usize> {
             let near = after.instances + 1 >= settled[place].doc.instances;
             if near && write.broken().is_empty() {
                 let world = settled.swap_remove(place);
-                distances.insert(Node::of(&world.doc), distance + 1);
+                distances.insert(Node::of(&world.doc), (distance + 1, after));
                 queue.push_back((world.doc, distance + 1));
             } else {
                 place += 1;
@@ -135,12 +135,15 @@ pub fn differing(target: Doc, starts: &[Doc], most: u8) -> Vec<Violation> {
     for start in starts.iter().filter(|start| **start != target) {
         let (taken, arrives, trace) = walk(*start, &mut passes);
         let fewest = match distances.get(&Node::of(start)) {
-            Some(0) => Some(1),
-            other => other.copied(),
+            Some((0, first)) => Some((1, first)),
+            Some((fewest, first)) => Some((*fewest, first)),
+            None => None,
         };
         let why = match fewest {
-            Some(fewest) if arrives && taken == fewest => continue,
-            Some(fewest) => format!("{fewest} writes would do, {taken} are made"),
+            Some((fewest, _)) if arrives && taken == fewest => continue,
+            Some((fewest, first)) => {
+                format!("{fewest} writes would do, the first to {first}; {taken} are made")
+            }
             None if arrives => format!("no order keeps the rules, and {taken} writes are made"),
             None => continue,
         };

@@ -276,7 +276,8 @@ impl Write<'_> {
         let wants = self.target.asks();
         let is_end = self.after.instances == self.target.instances
             && after.covers(wants)
-            && after.strict == wants.strict;
+            && after.strict == wants.strict
+            && (0..MOST).all(|index| self.after.role_of(index) == self.target.role_of(index));
         if !self.same_roles() && (self.opens() || !is_end) {
             say("roles change in it, and more than a lowering of k follows".into());
         }
