@@ -76,13 +76,13 @@ fn a_review_shows_the_order_in_which_a_change_would_be_carried_out() {
 
     #### `payments/ledger`
 
-    Members to spare: writes 1 → 0, commits 2 → no failover loses any, failover 1 → 0.
+    Members to spare: writes 1 → 0, commits 2 → any, failover 1 → 0.
 
     1. **loosen**: fewer standbys must acknowledge before one of them is removed
        - `spec.replication.mode: strict-sync-all → strict-sync`
        - `spec.replication.syncInstances: 1`
        - durability 2 synchronous standbys, strict → 1 synchronous standby, strict
-       - waits for: leader live, nothing else running, roles applied
+       - waits for: leader live, nothing else running, roles applied, leader stays
     2. **remove ledger-2, 2 left**: instances go down one at a time, the highest index first
        - `spec.instances: 3 → 2`
        - `spec.replication.mode: strict-sync → strict-sync-all`

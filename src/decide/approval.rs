@@ -58,7 +58,7 @@ impl Approval {
                     .map(|why| format!("; {why}"))
                     .unwrap_or_default();
                 Verdict::Closed(format!(
-                    "{about}{why}: to approve it, write the annotation {APPROVE}: {write} into the manifest"
+                    "{about}{why}; to approve it, add to metadata.annotations of the manifest: {APPROVE}: {write}"
                 ))
             }
         }
@@ -94,13 +94,13 @@ impl Change<'_> {
 
     fn judge(&self, value: &str, used: &[&str], unix: i64) -> Result<String, String> {
         let Some((until, _)) = value.split_once(':') else {
-            return Err("what stands there is not of the form DAY:DIGITS".into());
+            return Err("the approval that stands there is not of the form DAY:DIGITS".into());
         };
         let Some(end) = end_of(until) else {
             return Err(format!("`{until}` is not a day of the form 2026-12-31"));
         };
         if value != self.value(until) {
-            return Err("what stands there approves another change".into());
+            return Err("the approval that stands there is of another change or day".into());
         }
         if unix >= end {
             return Err(format!("the approval ended with {until}"));
@@ -251,7 +251,10 @@ mod tests {
             (key.clone(), "v1:a", "v1:x"),
         ] {
             let other = approval(&key, base, target, &write, "", NOW);
-            assert_eq!(why(other), "what stands there approves another change");
+            assert_eq!(
+                why(other),
+                "the approval that stands there is of another change or day"
+            );
         }
     }
 
@@ -298,7 +301,7 @@ mod tests {
         let stands = |value: &str| why(approval(&key, "v1:a", "v1:b", value, "", NOW));
         assert_eq!(
             stands("yes"),
-            "what stands there is not of the form DAY:DIGITS"
+            "the approval that stands there is not of the form DAY:DIGITS"
         );
         assert_eq!(
             stands("soon:1"),

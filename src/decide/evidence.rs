@@ -443,6 +443,10 @@ pub fn streams_or_is_listed(evidence: &Evidence<'_>, name: &str) -> bool {
     listed || streams
 }
 
+/// In seconds up to three minutes, then in minutes.
 fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs())
+    match duration.as_secs() {
+        seconds @ 0..180 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    }
 }

@@ -80,11 +80,15 @@ fn protecting(one: &Move) -> &'static [GateId] {
         ],
         Move::Spell => &[NothingElseRunning],
         Move::GiveRoles { .. } => &[NothingElseRunning, Mark],
-        Move::Loosen { from, to } if from.strict && !to.strict && to.standbys > 0 => {
+        Move::Loosen {
+            makes_room: Some(_),
+            ..
+        } => &[LeaderLive, NothingElseRunning, RolesApplied, LeaderStays],
+        Move::Loosen { from, to, .. } if from.strict && !to.strict && to.standbys > 0 => {
             &[LeaderLive, NothingElseRunning, Unblocks]
         }
         // A lower count drops somebody from /sync: it must not be the one that may be promoted, for a role not taken up.
-        Move::Loosen { from, to } if from.strict == to.strict && to.standbys > 0 => {
+        Move::Loosen { from, to, .. } if from.strict == to.strict && to.standbys > 0 => {
             &[LeaderLive, NothingElseRunning, RolesApplied]
         }
         Move::Loosen { .. } | Move::Grow { .. } => &[LeaderLive, NothingElseRunning],
@@ -193,6 +197,10 @@ impl<'m> Asked<'m> {
             // The leader is the last to go, and nobody is left to look after.
             Move::Stop { member: _ } => asked.end = 0,
             Move::TakeRoles { members: _, roles } => asked.after.clone_from(roles),
+            Move::Loosen {
+                makes_room: Some(end),
+                ..
+            } => asked.end = *end,
             Move::Create
             | Move::Record
             | Move::Settings

@@ -350,7 +350,7 @@ fn h18_following_another_cluster_waits_for_an_approval_and_comes_last() {
     held(
         &story,
         State::Blocked,
-        "write the annotation lockstep.dev/approve: 1970-01-08:",
+        "of the manifest: lockstep.dev/approve: 1970-01-08:",
     );
     let moves: Vec<_> = story
         .plan()
@@ -368,11 +368,7 @@ fn h19_leading_again_waits_for_an_approval_and_is_asynchronous_at_first() {
     story.scene.live_value()["spec"]["replicateFrom"] = json!({"instance": {"sgCluster": "d"}});
     let owned = json!({"f:spec": {"f:replicateFrom": {"f:instance": {"f:sgCluster": {}}}}});
     story.own(owned);
-    held(
-        &story,
-        State::Blocked,
-        "while its source still takes writes there are two truths",
-    );
+    held(&story, State::Blocked, "two primaries do (split brain)");
     story.approve();
     let plan = story.plan();
     assert!(plan.open_step().is_some(), "{:?}", plan.because);

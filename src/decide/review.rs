@@ -151,10 +151,11 @@ fn between(before: &DesiredCluster, after: &DesiredCluster, unix: i64) -> Result
 /// What the reviewers are asked to take upon themselves.
 fn to_approve(after: &DesiredCluster, approval: &Approval, about: &str) -> Finding {
     let finding = match approval {
-        Approval::Given { until, .. } => {
-            Finding::warning("approved", format!("{about}; approved until {until}"))
-                .help("merge only if that is meant")
-        }
+        Approval::Given { until, .. } => Finding::warning(
+            "approved",
+            format!("{about}; approved until {until}, unless that was used before"),
+        )
+        .help("merge only if that is meant"),
         Approval::Needed { write, why } => {
             let why = why.as_ref().map(|why| format!("; {why}"));
             Finding::warning(

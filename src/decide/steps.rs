@@ -53,7 +53,7 @@ fn unsafe_in_any_order(one: &Move) -> Option<&'static str> {
             "replicating from another cluster gives up this one's own history: its databases are replaced by the source's",
         ),
         Move::Lead => Some(
-            "no longer replicating promotes this cluster: while its source still takes writes there are two truths",
+            "no longer replicating promotes this cluster: while its source still takes writes, two primaries do (split brain)",
         ),
         Move::Create
         | Move::Record
@@ -193,7 +193,7 @@ pub fn to_change(
             moves.push(Move::Settings);
         }
         if !template.is_empty() {
-            let after_replication = live.annotation(APPLYING).is_some();
+            let after_replication = live.annotation(APPLYING).is_some() && at.instances > 0;
             moves.push(Move::Template { after_replication });
         }
         let all = settings.iter().chain(&template).map(|one| change(one));
@@ -240,8 +240,9 @@ pub fn to_change(
     if !template.is_empty() {
         let changes = template.iter().map(|one| change(one)).collect();
         let why = settings_why(&template, true);
+        // Without members nothing of it can be in force.
         let moves = vec![Move::Template {
-            after_replication: true,
+            after_replication: target.instances > 0,
         }];
         steps.push(way.write(moves, changes, why, &target, None, &[]));
     }
@@ -303,6 +304,17 @@ impl Way<'_> {
         }
     }
 
+    /// Which cluster it follows is shown as it is declared and stored.
+    fn name_source(&self, changes: &mut [Change]) {
+        let path = FieldPath::of(["spec", "replicateFrom"]);
+        for change in changes.iter_mut().filter(|change| change.path == path) {
+            let declared = path.find(&self.desired.document.value);
+            let stored = self.live.and_then(|live| path.find(&live.value));
+            change.to = change.to.take().and(declared.cloned());
+            change.from = change.from.take().and(stored.cloned());
+        }
+    }
+
     /// The writes of a transition, with the fields that each holds back. `more`: others come after them.
     fn transition(
         &self,
@@ -324,8 +336,10 @@ impl Way<'_> {
                 held: &held,
                 moves_roles: self.moves_roles,
             };
+            let mut changes = shape_changes(Some(&at), &to);
+            self.name_source(&mut changes);
             steps.push(Step {
-                changes: shape_changes(Some(&at), &to),
+                changes,
                 moves,
                 why,
                 gates: Vec::new(),

@@ -197,6 +197,21 @@ fn shrinking_loosens_first_and_never_through_the_leaders_index() {
 }
 
 #[test]
+fn what_only_makes_room_for_a_removal_is_not_loosened_while_the_leader_is_in_its_way() {
+    let mut story = Story::of((3, all("strict-sync-all")), (2, all("strict-sync-all")));
+    story.scene.lead("c-2");
+    story.loops(3, &[]);
+    let plan = story.plan();
+    assert!(matches!(&plan.steps[0].moves[..], [Move::Loosen { .. }]));
+    assert_eq!(plan.state, State::Blocked);
+    // Asked for by the declared mode, it is worth having whoever leads.
+    let mut story = Story::of((3, all("strict-sync-all")), (2, all("async")));
+    story.scene.lead("c-2");
+    story.loops(3, &[]);
+    assert!(story.plan().open_step().is_some(), "{}", story.told());
+}
+
+#[test]
 fn nothing_is_loosened_without_a_live_leader() {
     let mut story = Story::of((3, all("sync-all")), (3, all("async")));
     story.loops(3, &[]);

@@ -199,9 +199,15 @@ impl<'w> Way<'w> {
             moves.push(Move::GiveRoles { members: given });
         }
         if self.loosens() {
+            let stays = Shape {
+                instances: self.at.instances,
+                ..self.target.clone()
+            };
+            let is_asked_for = meet(self.has, stays.asks()) != self.has;
             moves.push(Move::Loosen {
                 from: self.has,
                 to: self.common,
+                makes_room: (self.removes() && !is_asked_for).then_some(self.target.instances),
             });
         }
         if self.grows() && self.at.instances == 0 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::decide::evidence::NEVER_PROMOTABLE;
 use crate::decide::gate::remedy;
 use crate::decide::sighting::{Moment, Sighting};
-use crate::model::plan::{ClusterPlan, Gate, GateId, Move, State, Step, Verdict};
+use crate::model::plan::{ClusterPlan, Gate, GateId, State, Step, Verdict};
 
 /// The state that the first step's gates make, and what holds it. `digest` is that of Git's document.
 pub fn settle(plan: &mut ClusterPlan, digest: &str, sighting: &Sighting, now: Moment) {
@@ -17,13 +17,13 @@ pub fn settle(plan: &mut ClusterPlan, digest: &str, sighting: &Sighting, now: Mo
     let Some(step) = plan.steps.first() else {
         return;
     };
-    let waited = sighting.waited(&signature(step, digest), now);
-    if waited < limit(step) {
-        return;
-    }
     let Some(holds) = first_to_tell(step) else {
         return;
     };
+    let waited = sighting.waited(&signature(step, digest), now);
+    if waited < limit(holds.id) {
+        return;
+    }
     plan.because = Some(format!(
         "for {}: {}; {}",
         minutes(waited),
@@ -78,27 +78,26 @@ pub fn awaited(plan: &ClusterPlan, digest: &str) -> Option<String> {
     Some(signature(step, digest))
 }
 
-/// How long a step may wait before that is a person's affair. A climb may wait for a new member's base backup, the others
-/// for a few leader loops or for an operation to end.
-fn limit(step: &Step) -> Duration {
+/// How long a step may wait for this before it is a person's affair. A new member's base backup and an operation may take
+/// hours, the others take a few leader loops.
+fn limit(held_by: GateId) -> Duration {
     const MINUTE: u64 = 60;
-    let minutes = |one: &Move| match one {
-        Move::Climb { .. } => 120,
-        Move::AddStrict { .. } | Move::Remove { .. } | Move::TakeRoles { .. } => 30,
-        Move::Create
-        | Move::Record
-        | Move::Settings
-        | Move::Template { .. }
-        | Move::GiveRoles { .. }
-        | Move::Loosen { .. }
-        | Move::Grow { .. }
-        | Move::Start { .. }
-        | Move::Stop { .. }
-        | Move::Follow
-        | Move::Lead
-        | Move::Spell => 15,
+    let minutes = match held_by {
+        GateId::MembersHealthy | GateId::NothingElseRunning => 120,
+        GateId::ReferencesApplied
+        | GateId::LeaderLive
+        | GateId::ConfigInForce
+        | GateId::SyncSatisfied
+        | GateId::Approved
+        | GateId::RolesApplied
+        | GateId::OperatorCaughtUp
+        | GateId::Promotable
+        | GateId::Unblocks
+        | GateId::Mark
+        | GateId::LeaderStays
+        | GateId::LastLeader => 15,
     };
-    Duration::from_secs(step.moves.iter().map(minutes).max().unwrap_or(15) * MINUTE)
+    Duration::from_secs(minutes * MINUTE)
 }
 
 fn minutes(waited: Duration) -> String {

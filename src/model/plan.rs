@@ -183,6 +183,9 @@ pub enum Move {
     Loosen {
         from: Durability,
         to: Durability,
+        /// Not asked for by the declared mode, but by going down to so many instances: where that cannot be, it is not worth
+        /// beginning.
+        makes_room: Option<u32>,
     },
     Grow {
         from: u32,

@@ -17,9 +17,10 @@ const SUBJECTS: [&str; 3] = ["writes", "commits", "failover"];
 /// Said where there is nothing left to count, in the same order.
 const ALREADY: [&str; 3] = ["stopped", "at risk", "impossible"];
 
-/// Said where no count is the limit. A commit can still go with the last disk that has it, so the word is no promise
-/// beyond failovers.
-const NEVER: [&str; 3] = ["any", "no failover loses any", "any"];
+/// Said where no count is the limit.
+const NEVER: &str = "any";
+/// Said of commits where no failover could lose one because there is none at all: they live and die with the leader's disk.
+const NO_FAILOVER: &str = "-";
 
 const TITLE: &str = "members to spare";
 
@@ -126,9 +127,12 @@ fn margins(verdict: &Availability) -> [&Margin; 3] {
 
 fn words(verdict: &Availability) -> [String; 3] {
     let margins = margins(verdict);
+    let [_, commits, failover] = margins;
+    let without_failover = (commits, failover) == (&Margin::Never, &Margin::Already);
     std::array::from_fn(|index| match margins[index] {
         Margin::Lost(losses) => losses.to_string(),
-        Margin::Never => NEVER[index].into(),
+        Margin::Never if index == 1 && without_failover => NO_FAILOVER.into(),
+        Margin::Never => NEVER.into(),
         Margin::Already => ALREADY[index].into(),
         Margin::Unknown(_) => "unknown".into(),
     })
@@ -174,13 +178,13 @@ mod tests {
             commits: Margin::Never,
             failover: Margin::Lost(1),
         };
-        insta::assert_snapshot!(told(&plan), @r"
+        insta::assert_snapshot!(told(&plan), @"
 
-        members to spare  for writes  for commits            for failover
-        now               1           0                      0
-        after step 1      2           0                      1
-        after step 3      2           2                      1
-        after step 4      1           no failover loses any  1
+        members to spare  for writes  for commits  for failover
+        now               1           0            0
+        after step 1      2           0            1
+        after step 3      2           2            1
+        after step 4      1           any          1
         ");
         let coloured = lines(&plan, &Palette::COLOURED);
         assert_eq!(

@@ -199,7 +199,7 @@ fn move_in_words(one: &Move) -> String {
         Move::Settings => "change settings".into(),
         Move::Template { .. } => "change what Pods are made of".into(),
         Move::GiveRoles { members } => format!("give roles: {}", assigned(members)),
-        Move::TakeRoles { members, roles: _ } => format!("take roles: {}", assigned(members)),
+        Move::TakeRoles { members, roles: _ } => format!("reduce roles: {}", assigned(members)),
         Move::Start { to } => match to {
             1 => "start 1 instance".into(),
             to => format!("start {to} instances"),

@@ -88,11 +88,11 @@ fn one_to_three_in_strict_sync_all() {
     assert_snapshot!(told(&story), @"
     db/c  pending
 
-      members to spare  for writes  for commits            for failover
-      now               0           no failover loses any  impossible
-      after step 1      2           0                      1
-      after step 2      2           2                      1
-      after step 3      1           2                      1
+      members to spare  for writes  for commits  for failover
+      now               0           -            impossible
+      after step 1      2           0            1
+      after step 2      2           2            1
+      after step 3      1           2            1
 
       1.  grow from 1 to 3 instances
           changes     spec.instances: 1 → 3
@@ -123,12 +123,12 @@ fn strict_sync_all_of_four_to_async_of_one() {
     assert_snapshot!(told(&story), @"
     db/c  pending
 
-      members to spare  for writes  for commits            for failover
-      now               2           3                      2
-      after step 1      3           0                      2
-      after step 2      2           0                      1
-      after step 3      1           0                      0
-      after step 4      0           no failover loses any  impossible
+      members to spare  for writes  for commits  for failover
+      now               2           3            2
+      after step 1      3           0            2
+      after step 2      2           0            1
+      after step 3      1           0            0
+      after step 4      0           -            impossible
 
       1.  loosen
           changes     spec.replication.mode: strict-sync-all → async
@@ -190,7 +190,7 @@ fn a_group_added_while_strict_with_the_wrong_standby_listed() {
                       open     operator caught up        the StatefulSet asks for 3 Pods
                       open     standbys passed the mark  c-1, c-2 passed the mark
 
-      2.  take roles: c-2 readonly
+      2.  reduce roles: c-2 readonly
           changes     spec.replication.groups: ['reports: 1 readonly']
           why         what members may do no more comes last, when those that stay are in their place
           durability  stays 2 synchronous standbys, strict
@@ -318,21 +318,23 @@ fn a_stop_that_waits_for_an_approval() {
     story.unix = 1_795_000_000;
     story.loops(3, &[]);
     assert_snapshot!(told(&story), @"
-    db/c  blocked  stopping all instances ends the service; the volumes stay: to approve it, write the annotation lockstep.dev/approve: 2026-11-25:eba79c86770a69718a9424f21707e588 into the manifest
+    db/c  blocked  stopping all instances ends the service; the volumes stay; to approve it, add to metadata.annotations of the manifest: lockstep.dev/approve: 2026-11-25:eba79c86770a69718a9424f21707e588
 
-      members to spare  for writes  for commits            for failover
-      now               1           1                      0
-      after step 1      1           0                      0
-      after step 2      0           no failover loses any  impossible
-      after step 3      stopped     no failover loses any  impossible
+      members to spare  for writes  for commits  for failover
+      now               1           1            0
+      after step 1      1           0            0
+      after step 2      0           -            impossible
+      after step 3      stopped     -            impossible
 
       1.  loosen
           changes     spec.replication.mode: sync-all → async
           why         fewer standbys must acknowledge before one of them is removed
           durability  1 synchronous standby → asynchronous
           gates       open     leader live           c-0 renews its lock
-                      closed   approved              stopping all instances ends the service; the volumes stay: to approve it, write the annotation lockstep.dev/approve: 2026-11-25:eba79c86770a69718a9424f21707e588 into the manifest
+                      closed   approved              stopping all instances ends the service; the volumes stay; to approve it, add to metadata.annotations of the manifest: lockstep.dev/approve: 2026-11-25:eba79c86770a69718a9424f21707e588
                       open     nothing else running  no lock and no operation
+                      open     roles applied         every member in /sync has the role that the live object gives it
+                      open     leader stays          c-0 leads, and a start begins with its volume
 
       2.  remove c-1, 1 left
           changes     spec.instances: 2 → 1

@@ -118,9 +118,15 @@ fn replication(object: &mut Object<'_>) {
     }
     if mode.counts() && synchronous == instances - 1 {
         object.at_value(
-            if count.is_some() { count_path() } else { mode_path() },
-            Finding::note("sync-without-slack", format!("all {} are synchronous, so losing any one of them holds commits back until Patroni has noticed", of_standbys(synchronous)))
-                .help("one instance more than syncInstances + 1 avoids that"),
+            if count.is_some() {
+                count_path()
+            } else {
+                mode_path()
+            },
+            Finding::note("sync-without-slack", without_slack(synchronous)).help(format!(
+                "set spec.instances to {} or more to avoid that",
+                synchronous.saturating_add(2)
+            )),
         );
     }
     if is_strict && synchronous > 1 {
@@ -133,10 +139,30 @@ fn replication(object: &mut Object<'_>) {
     roles(object, instances, mode, synchronous);
 }
 
-fn of_standbys(count: i64) -> String {
+fn without_slack(count: i64) -> String {
+    let held = "holds commits back until Patroni has noticed";
     match count {
-        1 => "1 standby".to_owned(),
-        _ => format!("{count} standbys"),
+        1 => format!("the only standby is synchronous, so losing it {held}"),
+        _ => format!("all {count} standbys are synchronous, so losing any one of them {held}"),
+    }
+}
+
+fn of_role(count: i64) -> String {
+    match count {
+        1 => "1 member with role readonly or none".into(),
+        _ => format!("{count} members with role readonly or none"),
+    }
+}
+
+fn more_than_can_lead(synchronous: i64, can_lead: i64) -> String {
+    let waits = match synchronous {
+        1 => "commits wait for 1 synchronous standby".to_owned(),
+        _ => format!("commits wait for {synchronous} synchronous standbys"),
+    };
+    match can_lead {
+        0 => format!("{waits}, and no standby can ever lead"),
+        1 => format!("{waits}, and only 1 standby can ever lead"),
+        _ => format!("{waits}, and only {can_lead} standbys can ever lead"),
     }
 }
 
@@ -153,15 +179,23 @@ fn roles(object: &mut Object<'_>, instances: i64, mode: Mode, synchronous: i64) 
     if others > 0 && mode.is_all() {
         object.at_key(
             groups(),
-            Finding::note("sync-not-promotable", format!("in mode {mode} each commit also waits for the {others} of readonly and none, which can never lead"))
-                .help("mode sync with a count that promotable standbys can fill leaves them out"),
+            Finding::note(
+                "sync-not-promotable",
+                format!(
+                    "in mode {mode} each commit also waits for {}, which can never lead",
+                    of_role(others)
+                ),
+            )
+            .help("mode sync with a count that promotable standbys can fill leaves them out"),
         );
     } else if others > 0 && synchronous > promotable - 1 {
         object.at_key(
             groups(),
-            Finding::note("sync-not-promotable", format!("commits wait for {synchronous} synchronous standbys, and only {} of the standbys can ever lead",
-                promotable - 1))
-                .help("lower syncInstances, or raise spec.instances"),
+            Finding::note(
+                "sync-not-promotable",
+                more_than_can_lead(synchronous, promotable - 1),
+            )
+            .help("raise spec.instances, or give a group the role ha or ha-read"),
         );
     }
     let serves_reads = |group: &Value| {

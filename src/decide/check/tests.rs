@@ -295,7 +295,7 @@ fn what_has_no_effect_or_another_one_is_told_at_its_line() {
     11:23 note[strict-promises-one] strict holds commits back when no synchronous standby is left; with fewer than 2 the count shrinks silently
         alert on the number of synchronous standbys if all of them matter
     11:51 note[sync-without-slack] all 2 standbys are synchronous, so losing any one of them holds commits back until Patroni has noticed
-        one instance more than syncInstances + 1 avoids that
+        set spec.instances to 4 or more to avoid that
     ");
     assert_snapshot!(replication(0, "{mode: sync, syncInstances: 2}"), @"
     6:14 warning[no-instances] with 0 instances the database is stopped and all its Pods go
@@ -308,12 +308,12 @@ fn what_has_no_effect_or_another_one_is_told_at_its_line() {
     assert_snapshot!(replication(3, "{mode: sync-all, groups: [{role: readonly, instances: 2}]}"), @"
     11:33 warning[no-failover] only one instance can lead: the others are readonly or none, so there is no failover
         raise spec.instances, or give a group the role ha or ha-read
-    11:33 note[sync-not-promotable] in mode sync-all each commit also waits for the 2 of readonly and none, which can never lead
+    11:33 note[sync-not-promotable] in mode sync-all each commit also waits for 2 members with role readonly or none, which can never lead
         mode sync with a count that promotable standbys can fill leaves them out
     ");
     assert_snapshot!(replication(4, "{mode: sync, syncInstances: 2, groups: [{role: none, instances: 2}]}"), @"
-    11:47 note[sync-not-promotable] commits wait for 2 synchronous standbys, and only 1 of the standbys can ever lead
-        lower syncInstances, or raise spec.instances
+    11:47 note[sync-not-promotable] commits wait for 2 synchronous standbys, and only 1 standby can ever lead
+        raise spec.instances, or give a group the role ha or ha-read
     ");
     let spec = |text: &str| changed(&[(REPLICATION, &format!("{{mode: sync-all}}\n  {text}"))]);
     assert_snapshot!(spec("autoscaling: {minInstances: 3, maxInstances: 2, minAllowed: {envoy: {}}, maxAllowed: {envoy: {}}}"), @"
