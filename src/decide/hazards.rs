@@ -518,6 +518,13 @@ fn h27_what_replaces_pods_never_travels_with_replication_and_comes_after_it() {
         plan.steps[1].object.pointer("/spec/pods/disableEnvoy"),
         Some(&json!(false))
     );
+    // What was declared is stored, and Pods wait for a restart that nobody begins by itself: that is said, and holds nothing.
+    let mut story = settled((3, all("async")), (3, all("async")));
+    story.scene.live_value()["status"]["conditions"] =
+        json!([{"type": "PendingRestart", "status": "True"}]);
+    assert!(story.told().starts_with("in-sync: a restart is pending"));
+    story.git["spec"]["replication"] = all("sync-all");
+    assert!(story.plan().open_step().is_some(), "{}", story.told());
     // A rollout that may begin any time holds what tightens.
     let mut story = settled((3, all("async")), (3, all("sync-all")));
     let live = story.scene.live_value();

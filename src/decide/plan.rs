@@ -166,7 +166,7 @@ fn plan_change(
     let same = applied == Some(desired.digest.as_str());
     if plan.differences.is_empty() {
         plan.state = State::InSync;
-        plan.because = not_in_force(plan);
+        plan.because = not_in_force(plan).or_else(|| restart_pending(live));
         if same && !applying {
             return;
         }
@@ -281,6 +281,15 @@ fn not_in_force(plan: &ClusterPlan) -> Option<String> {
         ForceVerdict::NotInForce(why) => Some(format!("not in force: {why}")),
         ForceVerdict::Unknown(why) => Some(format!("not known to be in force: {why}")),
     }
+}
+
+/// Pods that run with what was declared before a change that replaces them.
+fn restart_pending(live: &LiveObject) -> Option<String> {
+    let conditions = live.value.pointer("/status/conditions")?.as_array()?;
+    let is_pending = conditions
+        .iter()
+        .any(|condition| condition["type"] == "PendingRestart" && condition["status"] == "True");
+    is_pending.then(|| "a restart is pending: until then Pods run with what was declared before (an SGDbOps of op restart carries it out)".to_owned())
 }
 
 fn drift_in_words(differences: &[Difference]) -> String {
