@@ -108,13 +108,13 @@ pub fn to_create(desired: &DesiredCluster) -> Result<Route, String> {
         more_follow: more,
         object: Arc::new(stage.object()),
     }];
-    let way = Way {
+    let draft = Draft {
         desired,
         live: None,
         target: &target,
         moves_roles: false,
     };
-    way.transition(&mut steps, &first, rest, &|_| Vec::new(), false);
+    draft.transition(&mut steps, &first, rest, &|_| Vec::new(), false);
     Ok(Route {
         steps,
         findings: Vec::new(),
@@ -167,7 +167,7 @@ pub fn to_change(
     } = part(differences, &at, &target);
     let hops = hops(&desired.document.key.name, &at, &target, listed);
     refuse_undeclared_groups(desired, &at, differences, &hops)?;
-    let way = Way {
+    let draft = Draft {
         desired,
         live: Some(live),
         target: &target,
@@ -197,7 +197,7 @@ pub fn to_change(
             moves.push(Move::Template { after_replication });
         }
         let all = settings.iter().chain(&template).map(|one| change(one));
-        steps.push(way.write(
+        steps.push(draft.write(
             moves,
             all.collect(),
             settings_why(&template, false),
@@ -212,7 +212,7 @@ pub fn to_change(
     if !settings.is_empty() && !travels {
         let changes = settings.iter().map(|one| change(one)).collect();
         let why = settings_why(&[], true);
-        steps.push(way.write(
+        steps.push(draft.write(
             vec![Move::Settings],
             changes,
             why,
@@ -222,7 +222,7 @@ pub fn to_change(
         ));
     }
     let ends_with_shape = template.is_empty() && source.is_empty();
-    way.transition(&mut steps, &at, hops, &held_at, !ends_with_shape);
+    draft.transition(&mut steps, &at, hops, &held_at, !ends_with_shape);
     if travels
         && !settings.is_empty()
         && let Some(first) = steps.first_mut()
@@ -235,7 +235,7 @@ pub fn to_change(
         let why = "it takes up another source, so everything else comes before";
         let held = paths(template.iter());
         let shape = (!held.is_empty()).then_some(&target);
-        steps.push(way.write(vec![Move::Follow], changes, why, &target, shape, &held));
+        steps.push(draft.write(vec![Move::Follow], changes, why, &target, shape, &held));
     }
     if !template.is_empty() {
         let changes = template.iter().map(|one| change(one)).collect();
@@ -244,7 +244,7 @@ pub fn to_change(
         let moves = vec![Move::Template {
             after_replication: target.instances > 0,
         }];
-        steps.push(way.write(moves, changes, why, &target, None, &[]));
+        steps.push(draft.write(moves, changes, why, &target, None, &[]));
     }
     if steps.is_empty() {
         // Fields differ in the text but ask for the same (an explicit default): one write settles the words.
@@ -265,7 +265,7 @@ pub fn with_approval(step: &mut Step, approved: &str) {
 }
 
 /// What all writes of one route share.
-struct Way<'w> {
+struct Draft<'w> {
     desired: &'w DesiredCluster,
     live: Option<&'w LiveObject>,
     target: &'w Shape,
@@ -273,7 +273,7 @@ struct Way<'w> {
     moves_roles: bool,
 }
 
-impl Way<'_> {
+impl Draft<'_> {
     /// A write that leaves replication at `at`. `shape` and `held` as in `Stage`.
     fn write(
         &self,
