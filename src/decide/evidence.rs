@@ -11,7 +11,7 @@ mod stopped;
 use std::time::Duration;
 
 pub use busy::{no_lock_or_operation, nothing_else_running};
-pub use mark::{mark, mark_of_given};
+pub use mark::{mark, mark_of_given, mark_of_taken};
 pub use picks::picks;
 pub use roles::{
     NEVER_PROMOTABLE, keeps_promotable, leader_may_lead, leader_stays, listed, promotable,

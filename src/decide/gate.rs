@@ -137,6 +137,7 @@ fn protecting(one: &Move) -> &'static [GateId] {
             NothingElseRunning,
             RolesApplied,
             Promotable,
+            Mark,
             LeaderStays,
         ],
         Move::Follow | Move::Lead => &[ReferencesApplied, LeaderLive, NothingElseRunning],
@@ -269,6 +270,7 @@ fn judge(id: GateId, one: &Move, evidence: &Evidence<'_>) -> Verdict {
         GateId::Unblocks => evidence::unblocks(evidence),
         GateId::Mark => match one {
             Move::GiveRoles { members } => evidence::mark_of_given(evidence, members),
+            Move::TakeRoles { .. } => evidence::mark_of_taken(evidence, &after),
             _ => evidence::mark(evidence, standbys, leaver),
         },
         GateId::LeaderStays if matches!(one, Move::TakeRoles { .. }) => {

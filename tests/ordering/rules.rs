@@ -175,7 +175,8 @@ impl Write<'_> {
                 "strict comes together with something else".into(),
             ));
         }
-        let covers = before.standbys > 0 && self.listed() & self.lasting() == 0;
+        let lasting = self.lasting();
+        let covers = before.standbys > 0 && lasting != 0 && self.listed() & lasting == 0;
         let (has, wants) = (self.before().instances, self.target.instances);
         let early = has < wants || has > wants && !(raises && covers);
         if early && (hardens || raises) {

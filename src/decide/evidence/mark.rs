@@ -61,6 +61,35 @@ pub fn mark_of_given(evidence: &Evidence<'_>, given: &[(String, Role)]) -> Verdi
     passed(evidence, &candidates)
 }
 
+/// The mark for what takes the right to lead from members: while some have given it up and others have not, Patroni prefers
+/// whoever still has it.
+pub fn mark_of_taken(evidence: &Evidence<'_>, after: &[Role]) -> Verdict {
+    let shape = Shape::of(evidence.spec);
+    let (roles, standbys) = (roles_of(&shape), shape.asks().standbys);
+    let demotes = roles
+        .iter()
+        .zip(after)
+        .any(|(old, new)| old.is_promotable() && !new.is_promotable());
+    if standbys == 0 || !demotes {
+        return mark(evidence, 0, None);
+    }
+    let may_lead = |member: &&&Member| {
+        let role = member.index.and_then(|index| roles.get(index as usize));
+        role.is_some_and(|role| role.is_promotable())
+    };
+    let streaming = picks(evidence, u32::MAX, None);
+    let at_least = streaming.iter().take(standbys as usize);
+    let preferred = streaming.iter().skip(standbys as usize).filter(may_lead);
+    let members: Vec<&Member> = at_least.chain(preferred).copied().collect();
+    if members.len() < standbys as usize {
+        return unknown(format!(
+            "needs another look: {} of {standbys} standbys stream",
+            members.len()
+        ));
+    }
+    passed(evidence, &members)
+}
+
 fn passed(evidence: &Evidence<'_>, members: &[&Member]) -> Verdict {
     let mut passed = Vec::new();
     let mut idle = Vec::new();
