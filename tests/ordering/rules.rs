@@ -175,8 +175,13 @@ impl Write<'_> {
                 "strict comes together with something else".into(),
             ));
         }
-        let lasting = self.lasting();
-        let covers = before.standbys > 0 && lasting != 0 && self.listed() & lasting == 0;
+        // One that may be promoted and outlasts the next removal can be listed first.
+        let outlasts = indexes(self.world.standbys()).any(|index| {
+            index + 1 < self.before().instances
+                && self.world.follows(index)
+                && self.is_promotable(index)
+        });
+        let covers = before.standbys > 0 && outlasts && self.listed() & self.lasting() == 0;
         let (has, wants) = (self.before().instances, self.target.instances);
         let early = has < wants || has > wants && !(raises && covers);
         if early && (hardens || raises) {

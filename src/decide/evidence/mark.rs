@@ -34,8 +34,15 @@ pub fn mark(evidence: &Evidence<'_>, standbys: u32, leaver: Option<&str>) -> Ver
 /// one from then on.
 pub fn mark_of_given(evidence: &Evidence<'_>, given: &[(String, Role)]) -> Verdict {
     let shape = Shape::of(evidence.spec);
-    if shape.asks().standbys == 0 {
-        return open("no commit waits for a standby");
+    // What the object asks for may not have reached Patroni yet.
+    match &evidence.seen.patroni.config {
+        Seen::Unknown(why) => return unknown(why.clone()),
+        Seen::Value(config) => {
+            let is_synchronous = config.synchronous.on && !config.standby_cluster;
+            if shape.asks().standbys == 0 && !is_synchronous {
+                return open("no commit waits for a standby");
+            }
+        }
     }
     let leader = match leader(evidence) {
         Ok(leader) => leader,
