@@ -136,6 +136,7 @@ fn protecting(one: &Move) -> &'static [GateId] {
             ConfigInForce,
             NothingElseRunning,
             RolesApplied,
+            OperatorCaughtUp,
             Promotable,
             Mark,
             LeaderStays,

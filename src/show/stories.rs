@@ -194,7 +194,7 @@ fn a_group_added_while_strict_with_the_wrong_standby_listed() {
           changes     spec.replication.groups: ['reports: 1 readonly']
           why         what members may do no more comes last, when those that stay are in their place
           durability  stays 2 synchronous standbys, strict
-          gates       after step 1: leader live, configuration in force, nothing else running, roles applied, a synchronous standby is promotable, standbys passed the mark, leader stays
+          gates       after step 1: leader live, configuration in force, nothing else running, roles applied, operator caught up, a synchronous standby is promotable, standbys passed the mark, leader stays
 
       3.  loosen
           changes     spec.replication.syncInstances: 2 → 1

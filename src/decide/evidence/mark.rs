@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Evidence, IdleLeader, closed, follows, leader, open, picks, seconds, unknown};
+use super::{
+    Evidence, IdleLeader, closed, follows, is_beyond, leader, open, picks, seconds, unknown,
+};
 use crate::decide::durability::Shape;
 use crate::decide::roles::roles_of;
 use crate::decide::sighting::{IDLE, Movement};
@@ -79,6 +81,17 @@ pub fn mark_of_taken(evidence: &Evidence<'_>, after: &[Role]) -> Verdict {
         .any(|(old, new)| old.is_promotable() && !new.is_promotable());
     if standbys == 0 || !demotes {
         return mark(evidence, 0, None);
+    }
+    let leader = evidence.seen.patroni.leader.value();
+    let leader = leader.and_then(|record| record.leader.as_deref());
+    let mut others = evidence.seen.seen_members().iter();
+    let yet_to_go =
+        others.find(|member| is_beyond(evidence, member) && Some(member.name.as_str()) != leader);
+    if let Some(member) = yet_to_go {
+        return closed(format!(
+            "{} has yet to go, and could be preferred until then",
+            member.name
+        ));
     }
     let may_lead = |member: &&&Member| {
         let role = member.index.and_then(|index| roles.get(index as usize));
