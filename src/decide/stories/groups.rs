@@ -89,3 +89,28 @@ fn a_group_that_an_autoscaler_resizes_is_judged_by_the_size_it_will_have() {
     let leads: Value = sent(0)[0]["instances"].clone();
     assert_eq!(leads, json!(1));
 }
+
+#[test]
+fn the_right_to_lead_is_given_and_taken_only_among_members_that_move() {
+    let grouped = |size: u32| {
+        let groups = json!([{"name": "g", "role": "readonly", "instances": size}]);
+        json!({"mode": "sync", "syncInstances": 1, "groups": groups})
+    };
+    // Patroni would prefer c-1 once it may lead, and commits would wait for it.
+    let mut story = Story::of((3, grouped(2)), (3, grouped(1)));
+    story.loops(4, &["c-1"]);
+    let told = story.told();
+    assert!(
+        told.starts_with("waiting: c-1 has not moved past"),
+        "{told}"
+    );
+    // While c-1 has given its right up and c-2 has not, Patroni would prefer c-2.
+    let mut story = Story::of((3, grouped(0)), (3, grouped(2)));
+    story.scene.live_value()["spec"]["replication"]["groups"] = json!([]);
+    story.loops(4, &["c-2"]);
+    let told = story.told();
+    assert!(
+        told.starts_with("waiting: c-2 has not moved past"),
+        "{told}"
+    );
+}
