@@ -170,6 +170,8 @@ struct Asked<'m> {
     standbys: u32,
     /// The Pod that goes.
     leaver: Option<&'m str>,
+    /// The members that may do more, with the role they get.
+    given: &'m [(String, Role)],
     /// The roles of all members by index, once the step is done.
     after: Vec<Role>,
     /// How many instances are left in the end.
@@ -182,6 +184,7 @@ impl<'m> Asked<'m> {
         let mut asked = Self {
             standbys: shape.asks().standbys,
             leaver: None,
+            given: &[],
             after: roles_of(&shape),
             end: shape.instances,
         };
@@ -197,6 +200,7 @@ impl<'m> Asked<'m> {
                 asked.end = *end;
             }
             // The leader is the last to go, and nobody is left to look after.
+            Move::GiveRoles { members } => asked.given = members,
             Move::Stop { member: _ } => asked.end = 0,
             Move::TakeRoles { members: _, roles } => asked.after.clone_from(roles),
             Move::Loosen {
@@ -207,7 +211,6 @@ impl<'m> Asked<'m> {
             | Move::Record
             | Move::Settings
             | Move::Template { .. }
-            | Move::GiveRoles { .. }
             | Move::Loosen { .. }
             | Move::Grow { .. }
             | Move::Start { .. }
@@ -223,6 +226,7 @@ fn judge(id: GateId, one: &Move, evidence: &Evidence<'_>) -> Verdict {
     let Asked {
         standbys,
         leaver,
+        given,
         after,
         end,
     } = Asked::of(one, evidence);
@@ -269,11 +273,11 @@ fn judge(id: GateId, one: &Move, evidence: &Evidence<'_>) -> Verdict {
         }
         GateId::Promotable => evidence::keeps_promotable(evidence, &after),
         GateId::Unblocks => evidence::unblocks(evidence),
-        GateId::Mark => match one {
-            Move::GiveRoles { members } => evidence::mark_of_given(evidence, members),
-            Move::TakeRoles { .. } => evidence::mark_of_taken(evidence, &after),
-            _ => evidence::mark(evidence, standbys, leaver),
-        },
+        GateId::Mark if !given.is_empty() => evidence::mark_of_given(evidence, given),
+        GateId::Mark if matches!(one, Move::TakeRoles { .. }) => {
+            evidence::mark_of_taken(evidence, &after)
+        }
+        GateId::Mark => evidence::mark(evidence, standbys, leaver),
         GateId::LeaderStays if matches!(one, Move::TakeRoles { .. }) => {
             evidence::leader_may_lead(evidence, &after)
         }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::decide::digest::{APPLIED, digest};
-use crate::decide::story::{Story, tell};
+use crate::decide::story::{PARTS, Story, tell};
 use crate::model::patroni::Seen;
 use crate::model::plan::{ClusterPlan, State};
 
@@ -17,14 +17,6 @@ const MODES: [&str; 5] = [
     "strict-sync-all",
 ];
 const ROLES: [&str; 4] = ["ha-read", "ha", "readonly", "none"];
-const PARTS: [&str; 6] = [
-    "leader",
-    "config",
-    "sync",
-    "members",
-    "operations",
-    "stateful set",
-];
 
 /// Instances and a replication section that the operator would store.
 fn sections() -> impl Strategy<Value = (u32, Value)> {
@@ -68,20 +60,6 @@ fn story(live: &(u32, Value), git: &(u32, Value), fault: (usize, u32), loops: u6
     story
 }
 
-/// Makes one part of what was seen unknown.
-fn forget(story: &mut Story, part: &str) {
-    let why = || "the watch is down".to_owned();
-    let seen = &mut story.scene.seen;
-    match part {
-        "leader" => seen.patroni.leader = Seen::Unknown(why()),
-        "config" => seen.patroni.config = Seen::Unknown(why()),
-        "sync" => seen.patroni.sync = Seen::Unknown(why()),
-        "members" => seen.members = Seen::Unknown(why()),
-        "operations" => seen.operations = Seen::Unknown(why()),
-        _ => seen.stateful_set = Seen::Unknown(why()),
-    }
-}
-
 /// The codes of the first step's gates that are open.
 fn open_gates(plan: &ClusterPlan) -> Vec<&'static str> {
     let step = plan.steps.first();
@@ -111,7 +89,7 @@ proptest! {
     ) {
         let mut story = story(&live, &git, fault, loops);
         let known = story.plan();
-        forget(&mut story, PARTS[part]);
+        story.forget(PARTS[part]);
         let unknown = story.plan();
         let same = known.steps.first().map(|step| &step.moves)
             == unknown.steps.first().map(|step| &step.moves);

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::decide::digest::{APPLIED, APPLYING, digest};
 use crate::decide::evidence::IdleLeader;
-use crate::decide::story::{Story, all, tell};
+use crate::decide::story::{PARTS, Story, all, tell};
 use crate::model::observed::Operation;
 use crate::model::patroni::{Seen, SyncState};
 use crate::model::plan::{Move, State, Verdict};
@@ -273,14 +273,7 @@ fn the_operators_lock_holds_until_its_time() {
 
 #[test]
 fn unknown_opens_nothing() {
-    for part in [
-        "leader",
-        "config",
-        "sync",
-        "members",
-        "operations",
-        "stateful set",
-    ] {
+    for part in PARTS {
         let mut story = Story::of((3, all("sync-all")), (3, all("strict-sync-all")));
         story.loops(4, &[]);
         assert!(story.plan().open_step().is_some());
@@ -288,16 +281,7 @@ fn unknown_opens_nothing() {
         removal.loops(4, &[]);
         assert!(removal.plan().open_step().is_some());
         for story in [&mut story, &mut removal] {
-            let why = || "the watch is down".to_owned();
-            let seen = &mut story.scene.seen;
-            match part {
-                "leader" => seen.patroni.leader = Seen::Unknown(why()),
-                "config" => seen.patroni.config = Seen::Unknown(why()),
-                "sync" => seen.patroni.sync = Seen::Unknown(why()),
-                "members" => seen.members = Seen::Unknown(why()),
-                "operations" => seen.operations = Seen::Unknown(why()),
-                _ => seen.stateful_set = Seen::Unknown(why()),
-            }
+            story.forget(part);
         }
         assert!(
             story.plan().open_step().is_none(),

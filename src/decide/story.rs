@@ -22,6 +22,16 @@ use crate::model::patroni::Seen;
 use crate::model::plan::ClusterPlan;
 use crate::model::yaml::Positions;
 
+/// What may not be readable, each by itself.
+pub const PARTS: [&str; 6] = [
+    "leader",
+    "config",
+    "sync",
+    "members",
+    "operations",
+    "stateful set",
+];
+
 pub struct Story {
     pub scene: Scene,
     pub git: Value,
@@ -96,6 +106,21 @@ impl Story {
     pub fn annotate(&mut self, name: &str, value: &str) -> &mut Self {
         self.scene.live_value()["metadata"]["annotations"][name] = json!(value);
         self
+    }
+
+    /// Makes one of `PARTS` unknown.
+    pub fn forget(&mut self, part: &str) {
+        let why = || "the watch is down".to_owned();
+        let seen = &mut self.scene.seen;
+        match part {
+            "leader" => seen.patroni.leader = Seen::Unknown(why()),
+            "config" => seen.patroni.config = Seen::Unknown(why()),
+            "sync" => seen.patroni.sync = Seen::Unknown(why()),
+            "members" => seen.members = Seen::Unknown(why()),
+            "operations" => seen.operations = Seen::Unknown(why()),
+            "stateful set" => seen.stateful_set = Seen::Unknown(why()),
+            other => panic!("{other} is no part of what is seen"),
+        }
     }
 
     /// Lockstep owns these fields of the live object (`fieldsV1`).
